@@ -1,0 +1,13 @@
+// The library's version. CMake reads it from here; shared-library compatibility follows the major version.
+#pragma once
+
+#include "flash_mla/export.h"
+
+#define FLASH_MLA_VERSION_MAJOR 0
+#define FLASH_MLA_VERSION_MINOR 1
+#define FLASH_MLA_VERSION_PATCH 0
+
+namespace flash_mla {
+/// "major.minor.patch" of the library that is linked at run time.
+FLASH_MLA_API const char* version();
+}  // namespace flash_mla
