@@ -30,12 +30,12 @@ struct DecodeShape {
   bool separate_v = false;            ///< false: V is the first d_v columns of K (MLA). true: V has its own cache
 };
 
-/// Which keys a query row sees. Query j of a sequence with s_q queries and s_k cached tokens stands at position
-/// p = s_k - s_q + j; with `causal` it sees keys up to p, else all s_k.
+/// Which keys a query row sees. With `causal`, query j of a sequence with s_q queries and s_k cached tokens sees keys
+/// k < s_k - (s_q - 1 - j); else all s_k.
 struct Mask {
   bool causal = false;
-  int64_t window = 0;  ///< 0: no window. w > 0: only the last w keys up to and including position p ...
-  int64_t sinks = 0;   ///< ... plus the first `sinks` keys of the sequence (as far as causality shows them)
+  int64_t window = 0;  ///< 0: no window. w > 0: only the last w of those keys ...
+  int64_t sinks = 0;   ///< ... plus those among the first `sinks` of the sequence; has no effect without a window
 };
 
 enum class PlanMode : int32_t {

@@ -1,4 +1,5 @@
-// The library's version. CMake reads it from here; shared-library compatibility follows the major version.
+// The library's version. CMake reads it from here; shared-library compatibility follows the major
+// version, before 1.0 the minor one.
 #pragma once
 
 #include "flash_mla/export.h"
