@@ -36,7 +36,9 @@ int fail(std::string_view message) {
   return kExitUsage;
 }
 
-int fail(const Status& status) { return fail(status.message()); }
+int fail(const Status& status) {
+  return fail(status.message());
+}
 
 void warn(std::string_view message) {
   std::fflush(stdout);

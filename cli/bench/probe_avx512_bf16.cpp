@@ -1,0 +1,32 @@
+// BF16 dot products on 512-bit registers.
+#include "probe.h"
+
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
+namespace flash_mla::cli {
+
+#if defined(__AVX512BF16__)
+namespace {
+
+constexpr int kChains = 24;  // Zen 5 issues 2 a cycle at a latency of 6 or more
+
+void run(int64_t iterations) {
+  __m512 sum[kChains];
+  for (auto& chain : sum) chain = _mm512_setzero_ps();
+  const __m512i ones = _mm512_set1_epi32(0x3f803f80);
+  for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 24
+    for (int c = 0; c < kChains; ++c) asm volatile("vdpbf16ps %1, %1, %0" : "+v"(sum[c]) : "v"(ones));
+  }
+}
+
+}  // namespace
+
+PeakProbe probe_avx512_bf16() { return {run, kChains * 16.0 * 4, "vdpbf16ps zmm"}; }
+#else
+PeakProbe probe_avx512_bf16() { return {}; }
+#endif
+
+}  // namespace flash_mla::cli

@@ -1,0 +1,32 @@
+// FP32 multiply-add on 128-bit registers.
+#include "probe.h"
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace flash_mla::cli {
+
+#if defined(__aarch64__)
+namespace {
+
+constexpr int kChains = 24;  // 4 a cycle at a latency of 4 needs 16
+
+void run(int64_t iterations) {
+  float32x4_t sum[kChains];
+  for (auto& chain : sum) chain = vdupq_n_f32(0);
+  const float32x4_t ones = vdupq_n_f32(1);
+  for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 24
+    for (int c = 0; c < kChains; ++c) asm volatile("fmla %0.4s, %1.4s, %1.4s" : "+w"(sum[c]) : "w"(ones));
+  }
+}
+
+}  // namespace
+
+PeakProbe probe_neon() { return {run, kChains * 4.0 * 2, "fmla v.4s"}; }
+#else
+PeakProbe probe_neon() { return {}; }
+#endif
+
+}  // namespace flash_mla::cli
