@@ -1,0 +1,80 @@
+# Shared by the scripts beside this file, which source it. Needs bash and, where packages are missing, Debian's apt.
+# shellcheck shell=bash
+# shellcheck disable=SC2034  # the packages are named for those scripts
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+build_packages=(g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev gnuplot-nox)
+test_packages=(
+  libgtest-dev googletest pkgconf            # the tests, and GoogleTest's sources for cross builds
+  g++-aarch64-linux-gnu qemu-user-static     # the NEON backends, and old x86-64 machines
+  clang libclang-rt-14-dev libomp-dev        # libFuzzer
+  clang-format clang-tidy shellcheck git     # lint
+)
+
+say() {
+  printf '== %s\n' "$*"
+}
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+# Runs a command with its output in a file that is shown only if the command fails.
+quietly() {
+  local log=$1 status=0
+  shift
+  mkdir -p "$(dirname "$log")"
+  "$@" >"$log" 2>&1 </dev/null || status=$?
+  if ((status != 0)); then
+    tail -n 60 "$log" >&2
+    die "'$*' failed with exit code $status; the whole output is in $log"
+  fi
+}
+
+as_root() {
+  if ((EUID == 0)); then
+    env DEBIAN_FRONTEND=noninteractive "$@"
+  elif command -v sudo >/dev/null; then
+    sudo env DEBIAN_FRONTEND=noninteractive "$@"
+  else
+    die "needs root or sudo to run: $*"
+  fi
+}
+
+installed() {
+  [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+
+# Installs those of the named Debian packages that are missing.
+need_packages() {
+  local package missing=()
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    say "no apt here; what these Debian packages hold is taken to be installed: $*"
+    return
+  fi
+  for package in "$@"; do
+    installed "$package" || missing+=("$package")
+  done
+  if ((${#missing[@]} == 0)); then
+    return
+  fi
+  say "installing ${missing[*]}"
+  quietly "$root/build/logs/apt-update.log" as_root apt-get update -o DPkg::Lock::Timeout=300
+  quietly "$root/build/logs/apt-install.log" as_root apt-get install --yes --no-install-recommends \
+    -o DPkg::Lock::Timeout=300 "${missing[@]}"
+}
+
+# build_preset <preset> [<cmake option>...]
+build_preset() {
+  local preset=$1
+  shift
+  say "building $preset"
+  quietly "$root/build/logs/$preset-configure.log" cmake --preset "$preset" "$@"
+  if [[ -t 1 ]]; then
+    cmake --build --preset "$preset" || die "the build of $preset failed"
+  else
+    quietly "$root/build/logs/$preset-build.log" cmake --build --preset "$preset"
+  fi
+}
