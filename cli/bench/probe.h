@@ -5,8 +5,8 @@
 
 namespace flash_mla::cli {
 
-/// Independent multiply-accumulate chains over registers; no memory is touched. `run` is null where this build lacks the
-/// instruction set.
+/// Independent multiply-accumulate chains over registers; no memory is touched. `run` is null where this build lacks
+/// the instruction set.
 struct PeakProbe {
   void (*run)(int64_t iterations) = nullptr;
   double flop_per_iteration = 0;

@@ -1,5 +1,6 @@
 // FP32 multiply-add on 256-bit registers.
-#include "probe.h"
+#include "bench/probe.h"
+#include "bench/probe_chains.h"
 
 #if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
@@ -16,17 +17,21 @@ void run(int64_t iterations) {
   __m256 sum[kChains];
   for (auto& chain : sum) chain = _mm256_setzero_ps();
   const __m256 ones = _mm256_set1_ps(1.0F);
-  for (int64_t i = 0; i < iterations; ++i) {
-#pragma GCC unroll 14
-    for (int c = 0; c < kChains; ++c) asm volatile("vfmadd231ps %1, %1, %0" : "+x"(sum[c]) : "x"(ones));
-  }
+  const auto step = [ones](__m256 & chain) __attribute__((always_inline)) {
+    asm volatile("vfmadd231ps %1, %1, %0" : "+x"(chain) : "x"(ones));
+  };
+  run_chains(sum, iterations, step, std::make_integer_sequence<int, kChains>());
 }
 
 }  // namespace
 
-PeakProbe probe_avx2() { return {run, kChains * 8.0 * 2, "vfmadd231ps ymm"}; }
+PeakProbe probe_avx2() {
+  return {run, kRounds * kChains * 8.0 * 2, "vfmadd231ps ymm"};
+}
 #else
-PeakProbe probe_avx2() { return {}; }
+PeakProbe probe_avx2() {
+  return {};
+}
 #endif
 
 }  // namespace flash_mla::cli

@@ -1,5 +1,6 @@
 // FP32 multiply-add on 512-bit registers.
-#include "probe.h"
+#include "bench/probe.h"
+#include "bench/probe_chains.h"
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -16,17 +17,21 @@ void run(int64_t iterations) {
   __m512 sum[kChains];
   for (auto& chain : sum) chain = _mm512_setzero_ps();
   const __m512 ones = _mm512_set1_ps(1.0F);
-  for (int64_t i = 0; i < iterations; ++i) {
-#pragma GCC unroll 24
-    for (int c = 0; c < kChains; ++c) asm volatile("vfmadd231ps %1, %1, %0" : "+v"(sum[c]) : "v"(ones));
-  }
+  const auto step = [ones](__m512 & chain) __attribute__((always_inline)) {
+    asm volatile("vfmadd231ps %1, %1, %0" : "+v"(chain) : "v"(ones));
+  };
+  run_chains(sum, iterations, step, std::make_integer_sequence<int, kChains>());
 }
 
 }  // namespace
 
-PeakProbe probe_avx512() { return {run, kChains * 16.0 * 2, "vfmadd231ps zmm"}; }
+PeakProbe probe_avx512() {
+  return {run, kRounds * kChains * 16.0 * 2, "vfmadd231ps zmm"};
+}
 #else
-PeakProbe probe_avx512() { return {}; }
+PeakProbe probe_avx512() {
+  return {};
+}
 #endif
 
 }  // namespace flash_mla::cli

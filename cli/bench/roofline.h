@@ -1,73 +1,57 @@
 // What this machine could do at best, measured in the run that is judged by it.
 #pragma once
 
-#include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 
 #include "common/report.h"
+#include "flash_mla/status.h"
 #include "flash_mla/tensor.h"
 
 namespace flash_mla::cli {
+
+/// Whether a measured peak is what clock and FLOP/clock promise; if it is not, a share of it means nothing. Less is a
+/// disturbed peak (or threads that share a core), more is a disturbed clock.
+constexpr bool is_credible(double peak_fraction) {
+  return peak_fraction >= 0.98 && peak_fraction <= 1.02;
+}
 
 /// The ceilings of one backend, dtype and thread count.
 struct Roofline {
   std::string backend;
   DType dtype = DType::bfloat16;
   int threads = 0;
-  std::string instruction;     ///< that the peak was measured with
-  double peak_flops = 0;       ///< FLOP/s of all threads together
-  double single_flops = 0;     ///< FLOP/s of one thread alone
-  double clock_hz = 0;         ///< of one core, all threads busy: a chain of dependent additions, one a cycle
-  double flop_per_clock = 0;   ///< of one core: the power of two nearest to what one thread alone reached
-  double peak_fraction = 0;    ///< peak_flops / (threads * flop_per_clock * clock_hz)
-  double bandwidth = 0;        ///< bytes/s read from memory by all threads
+  std::string instruction;  ///< that the peak was measured with
+  double peak_flops = 0;    ///< FLOP/s of all threads together
+  double single_flops = 0;  ///< FLOP/s of one thread alone
+  double flop_per_clock =
+      0;                 ///< of one core: the power of two nearest to what one thread alone reached; 0 if not known
+  double clock_hz = 0;   ///< of the slowest core, from a chain of dependent additions; 0 if not known
+  double bandwidth = 0;  ///< bytes/s that all threads together read from memory
   std::string bandwidth_loop;  ///< the read loop that was the fastest
-  bool credible = false;       ///< peak_fraction >= kCredibleFraction; if not, a share of this peak means nothing
+
+  /// Of the peak that clock, FLOP/clock and the number of threads promise: two threads that share a core reach half.
+  [[nodiscard]] double peak_fraction() const;
+  /// Of as many single threads: well below 1 where threads take turns on a core (clocks then fall with the peak).
+  [[nodiscard]] double scaling() const;
+  [[nodiscard]] bool credible() const { return is_credible(peak_fraction()) && scaling() >= 0.7; }
 };
 
-inline constexpr double kCredibleFraction = 0.98;
+/// Measures in about a second, on the OpenMP threads that decode() uses. `backend` as find_backend() takes it;
+/// `threads` 0 means default_num_workers(). Errors: not_found, unsupported (backend), invalid_argument (OpenMP gives
+/// fewer threads).
+Result<Roofline> measure_roofline(std::string_view backend, DType dtype, int threads);
+
+Json to_json(const Roofline& roofline);
 
 enum class Bound { compute, memory };
+const char* name_of(Bound bound);
 
-/// The lower bound of a run's time, and which ceiling sets it.
+/// The least time that this much work can take, and the ceiling that sets it.
 struct RooflineTime {
   double seconds = 0;
   Bound bound = Bound::compute;
 };
-
-const char* name_of(Bound bound);
 RooflineTime bound_time(const Roofline& roofline, double flop, double bytes);
-
-/// FLOP and bytes of decoding `queries` x `keys` pairs of rows over the batch (sum of s_q * s_k, masks not discounted)
-/// as design and FlashMLA count them: 2 * h_q * pairs * (d + d_v).
-double decode_flop(int64_t h_q, int64_t pairs, int64_t d, int64_t d_v);
-
-/// Measures in about a second, with OpenMP's threads as decode() uses them. `threads` 0 means default_num_workers().
-/// Errors: not_found, unsupported (as find_backend()), invalid_argument (OpenMP gives fewer threads).
-Result<Roofline> measure_roofline(std::string_view backend, DType dtype, int threads);
-
-/// {"backend", "dtype", "threads", "peak_gflops", "clock_ghz", ..., "credible"}.
-Json to_json(const Roofline& roofline);
-
-/// The peak again, briefly: to stand beside a repetition of the kernel that it judges.
-class PeakMeter {
- public:
-  PeakMeter(const Roofline& roofline);
-  /// In about 5 ms.
-  struct Sample {
-    double flops = 0;     ///< FLOP/s of all threads
-    double fraction = 0;  ///< of threads * flop_per_clock * the clock measured with it
-  };
-  Sample measure() const;
-
- private:
-  void (*run_)(int64_t) = nullptr;
-  double flop_per_iteration_ = 0;
-  double flop_per_clock_ = 0;
-  double flops_ = 0;
-  int threads_ = 0;
-};
 
 }  // namespace flash_mla::cli
