@@ -26,15 +26,13 @@ void run(int64_t iterations) {
     asm volatile("fmul %0.4s, %0.4s, %0.4s" : "+w"(chain.product));
     asm volatile("fadd %0.4s, %0.4s, %0.4s" : "+w"(chain.sum));
 #else
+    // Through memory: too slow to pass for a peak, so no share is given there.
+    asm volatile("" : "+m"(chain));
     chain.product *= chain.product;
     chain.sum += chain.sum;
 #endif
   };
   run_chains(chains, iterations, step, std::make_integer_sequence<int, kChains>());
-  for (const Pair& chain : chains) {
-    volatile float sink = (chain.product + chain.sum)[0];
-    (void)sink;
-  }
 }
 
 }  // namespace
