@@ -1,0 +1,98 @@
+#include "replay/latent_cache.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "common/machine.h"
+#include "flash_mla/append.h"
+
+namespace flash_mla::cli {
+namespace {
+
+constexpr int64_t kPoolRows = 8191;            // a prime, so that no period of pages or layers meets it
+constexpr size_t kHugePage = size_t{1} << 21;  // spares most of the TLB misses of shuffled pages
+constexpr int kNanByte = 0xff;                 // 0xffff is a NaN in bfloat16
+
+uint16_t* allocate(int64_t bytes) {
+  const size_t size = (static_cast<size_t>(bytes) + kHugePage - 1) / kHugePage * kHugePage;
+  void* memory = std::aligned_alloc(kHugePage, size);
+  if (memory == nullptr) return nullptr;
+  madvise(memory, size, MADV_HUGEPAGE);
+  std::memset(memory, kNanByte, size);
+  return static_cast<uint16_t*>(memory);
+}
+
+}  // namespace
+
+void LatentCache::FreeMemory::operator()(uint16_t* memory) const {
+  std::free(memory);
+}
+
+Result<LatentCache> LatentCache::make(const CacheShape& shape, uint64_t seed) {
+  const int64_t available = this_machine().memory_available_bytes;
+  const auto too_large = [&] {
+    return Status{
+        StatusCode::invalid_argument,
+        fmt::format("the KV cache needs {} bytes ({} layers of {} pages), but this machine has {} bytes of free "
+                    "memory; lower --kv-budget or --layers",
+                    shape.bytes(), shape.layers, shape.num_pages, available)};
+  };
+  if (available > 0 && shape.bytes() > available) return too_large();
+  std::vector<Array> layers;
+  for (int64_t layer = 0; layer < shape.layers; ++layer) {
+    layers.emplace_back(allocate(shape.bytes_per_layer()));
+    if (layers.back() == nullptr) return too_large();
+  }
+  return LatentCache(shape, std::move(layers), seed);
+}
+
+LatentCache::LatentCache(const CacheShape& shape, std::vector<Array> layers, uint64_t seed)
+    : shape_(shape), layers_(std::move(layers)), seed_(seed), pool_(kPoolRows, shape.d, seed) {}
+
+Tensor LatentCache::layer(int64_t index) const {
+  return {layers_[index].get(), DType::bfloat16, {shape_.num_pages, shape_.page_size, 1, shape_.d}};
+}
+
+int64_t LatentCache::pool_row(int64_t request, int64_t layer, int64_t token) const {
+  const uint64_t start = hash(seed_, static_cast<uint64_t>(request), static_cast<uint64_t>(layer));
+  return static_cast<int64_t>((start % kPoolRows + static_cast<uint64_t>(token)) % kPoolRows);
+}
+
+Status LatentCache::write_prompt(const Sequence& sequence, std::span<const int64_t> slots) {
+  for (int64_t layer = 0; layer < shape_.layers; ++layer) {
+    for (int64_t token = 0; token < sequence.length;) {
+      const int64_t row = pool_row(sequence.request, layer, token);
+      const int64_t count = std::min(sequence.length - token, kPoolRows - row);
+      AppendArgs args;
+      args.rows = ConstTensor(pool_.row(row), DType::bfloat16, {count, 1, shape_.d});
+      args.slot_mapping = ConstTensor(slots.data() + token, DType::int64, {count});
+      args.k_cache = this->layer(layer);
+      if (Status status = append(args); !status.ok()) return status;
+      token += count;
+    }
+  }
+  return {};
+}
+
+Status LatentCache::write_step(std::span<const Sequence> sequences, std::span<const int64_t> slots) {
+  const auto batch = static_cast<int64_t>(sequences.size());
+  step_rows_.resize(static_cast<size_t>(batch * shape_.d));
+  for (int64_t layer = 0; layer < shape_.layers; ++layer) {
+    for (int64_t i = 0; i < batch; ++i) {
+      const int64_t row = pool_row(sequences[i].request, layer, sequences[i].length - 1);
+      std::copy_n(pool_.row(row), shape_.d, step_rows_.data() + i * shape_.d);
+    }
+    AppendArgs args;
+    args.rows = ConstTensor(step_rows_.data(), DType::bfloat16, {batch, 1, shape_.d});
+    args.slot_mapping = ConstTensor(slots.data(), DType::int64, {batch});
+    args.k_cache = this->layer(layer);
+    if (Status status = append(args); !status.ok()) return status;
+  }
+  return {};
+}
+
+}  // namespace flash_mla::cli

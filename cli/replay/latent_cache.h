@@ -1,0 +1,57 @@
+// The keys of a replay: one paged array a layer, filled with random rows that can be computed again.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "flash_mla/status.h"
+#include "flash_mla/tensor.h"
+#include "replay/model.h"
+#include "replay/random_rows.h"
+#include "replay/scheduler.h"
+
+namespace flash_mla::cli {
+
+struct CacheShape {
+  int64_t layers = 0;
+  int64_t num_pages = 0;
+  int64_t page_size = 0;
+  int64_t d = 0;
+
+  [[nodiscard]] int64_t bytes_per_layer() const { return num_pages * page_size * d * 2; }
+  [[nodiscard]] int64_t bytes() const { return layers * bytes_per_layer(); }
+};
+
+class LatentCache {
+ public:
+  /// Unwritten tokens are NaN, so that reading one shows. Errors: invalid_argument (does not fit in memory).
+  static Result<LatentCache> make(const CacheShape& shape, uint64_t seed);
+
+  /// Writes tokens 0 to length - 1 of a sequence that was just admitted.
+  Status write_prompt(const Sequence& sequence, std::span<const int64_t> slots);
+  /// Writes each sequence's last token.
+  Status write_step(std::span<const Sequence> sequences, std::span<const int64_t> slots);
+
+  /// [num_pages, page_size, 1, d] bfloat16.
+  [[nodiscard]] Tensor layer(int64_t index) const;
+
+ private:
+  struct FreeMemory {
+    void operator()(uint16_t* memory) const;
+  };
+  using Array = std::unique_ptr<uint16_t[], FreeMemory>;
+
+  LatentCache(const CacheShape& shape, std::vector<Array> layers, uint64_t seed);
+  /// The pool row of a token; the tokens after it are in the rows after it, and after the last row comes the first.
+  [[nodiscard]] int64_t pool_row(int64_t request, int64_t layer, int64_t token) const;
+
+  CacheShape shape_;
+  std::vector<Array> layers_;
+  uint64_t seed_;
+  RandomRows pool_;
+  std::vector<uint16_t> step_rows_;
+};
+
+}  // namespace flash_mla::cli

@@ -1,0 +1,195 @@
+// `flash_mla replay`: a trace of requests through the paged KV cache and decode.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+
+#include "bench/roofline.h"
+#include "common/interrupt.h"
+#include "common/plot.h"
+#include "common/progress.h"
+#include "common/verb.h"
+#include "flash_mla/backend.h"
+#include "flash_mla/executor.h"
+#include "replay/budget.h"
+#include "replay/output.h"
+
+namespace flash_mla::cli {
+namespace {
+
+constexpr double kSampleTimeLimit = 45;
+
+struct Options {
+  std::string trace;
+  TraceFormat format = TraceFormat::automatic;
+  int64_t requests = 0;
+  std::string model = "deepseek-v2-lite";
+  int64_t layers = 2;
+  int64_t page_size = 64;
+  std::string kv_budget;
+  int64_t max_batch = 128;
+  std::optional<double> time_limit;
+  uint64_t seed = 1;
+  int64_t verify = 24;
+  std::string backend;
+  int threads = 0;
+  std::string plot;
+  std::string json;
+};
+
+void add_options(CLI::App& verb, Options& options) {
+  const std::map<std::string, TraceFormat> formats = {
+      {"auto", TraceFormat::automatic}, {"azure", TraceFormat::azure}, {"mooncake", TraceFormat::mooncake}};
+  std::string names;
+  for (const ModelGeometry& model : models()) names += fmt::format("{}{}", names.empty() ? "" : ", ", model.name);
+
+  verb.add_option("--trace", options.trace, "Requests to replay; default: a sample that comes with this program")
+      ->type_name("FILE");
+  verb.add_option("--format", options.format,
+                  "auto, azure (CSV: TIMESTAMP,ContextTokens,GeneratedTokens) or mooncake (JSON lines: input_length, "
+                  "output_length)")
+      ->type_name("NAME")
+      ->transform(CLI::CheckedTransformer(formats).description(""));
+  verb.add_option("--requests", options.requests, "Replay the first N requests only; 0: all")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber.description(""));
+  verb.add_option("--model", options.model, "Attention geometry: " + names)->type_name("NAME")->capture_default_str();
+  verb.add_option("--layers", options.layers, "Attention layers to run; 0: as many as the model has")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1000).description(""))
+      ->capture_default_str();
+  verb.add_option("--page-size", options.page_size, "Tokens a page")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1 << 20).description(""))
+      ->capture_default_str();
+  verb.add_option(
+          "--kv-budget", options.kv_budget,
+          "Size of the KV cache: bytes over all layers (2G, 512M) or tokens (131072tokens); default: 131072tokens, "
+          "or what the longest request needs")
+      ->type_name("SIZE");
+  verb.add_option("--max-batch", options.max_batch, "Most sequences decoded together")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1 << 16).description(""))
+      ->capture_default_str();
+  verb.add_option("--time-limit", options.time_limit,
+                  fmt::format("Stop after this many seconds, with the report so far; 0: never; default: {:.0f} for the "
+                              "sample, else 0",
+                              kSampleTimeLimit))
+      ->type_name("SECONDS")
+      ->check(CLI::NonNegativeNumber.description(""));
+  verb.add_option("--seed", options.seed, "Of the random latents and queries, and of the choice of samples")
+      ->type_name("N")
+      ->capture_default_str();
+  verb.add_option("--verify", options.verify, "Generated tokens to recompute in float64 and compare")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1000000).description(""))
+      ->capture_default_str();
+  add_backend_option(verb, options.backend);
+  add_threads_option(verb, options.threads);
+  verb.add_option("--plot", options.plot,
+                  "Draw batch, page use and step time over the run: a file that ends in .svg or .png")
+      ->type_name("FILE");
+  add_json_option(verb, options.json);
+}
+
+Result<Trace> load_trace(const Options& options) {
+  if (!options.trace.empty()) return read_trace_file(options.trace, options.format, options.requests);
+  std::istringstream sample{std::string(sample_trace_text())};
+  return read_trace(sample, kSampleTraceName, TraceFormat::azure, options.requests);
+}
+
+Result<RunConfig> configure(const Options& options, const Trace& trace) {
+  Result<ModelGeometry> model = find_model(options.model);
+  if (!model.ok()) return model.status();
+  Result<BackendInfo> backend = find_backend(options.backend);
+  if (!backend.ok()) return backend.status();
+
+  RunConfig config;
+  config.model = model.value();
+  config.layers = options.layers > 0 ? options.layers : config.model.layers;
+  config.page_size = options.page_size;
+  config.max_batch = options.max_batch;
+  config.threads = options.threads > 0 ? options.threads : default_num_workers();
+  config.backend = backend.value().name;
+  config.seed = options.seed;
+  config.samples = options.verify;
+  config.time_limit = options.time_limit.value_or(options.trace.empty() ? kSampleTimeLimit : 0);
+
+  const PageCost cost{config.page_size, config.model.kv_bytes() * config.layers};
+  Budget budget = default_budget(cost, trace.requests);
+  if (!options.kv_budget.empty()) {
+    Result<Budget> parsed = parse_budget(options.kv_budget);
+    if (!parsed.ok()) return parsed.status();
+    budget = parsed.value();
+  }
+  Result<int64_t> pages = pages_of(budget, options.kv_budget, cost, trace);
+  if (!pages.ok()) return pages.status();
+  config.num_pages = pages.value();
+  return config;
+}
+
+/// What would spoil the end of a long run is found before it starts. A missing gnuplot costs the picture only.
+Status check_outputs(Options& options) {
+  if (!options.json.empty()) {
+    if (Status status = check_writable(options.json); !status.ok()) return status;
+  }
+  if (options.plot.empty()) return {};
+  Status status = check_plot(options.plot);
+  if (status.code() != StatusCode::unsupported) return status;
+  warn(status.message());
+  options.plot.clear();
+  return {};
+}
+
+int run_verb(Options options) {
+  if (Status status = check_outputs(options); !status.ok()) return fail(status);
+  const Result<Trace> trace = load_trace(options);
+  if (!trace.ok()) return fail(trace.status());
+  const Result<RunConfig> config = configure(options, trace.value());
+  if (!config.ok()) return fail(config.status());
+
+  catch_interrupts();
+  Result<Roofline> roofline = measure_roofline(config.value().backend, DType::bfloat16, config.value().threads);
+  if (!roofline.ok()) return fail(roofline.status());
+  Result<RunResult> run = [&] {
+    int64_t tokens = 0;
+    for (const Request& request : trace.value().requests) tokens += request.answer;
+    Progress progress("replay", tokens);
+    return run_replay(config.value(), trace.value(), progress);
+  }();
+  if (!run.ok()) return fail(run.status());
+  if (!roofline.value().credible() && !interrupted()) {
+    roofline = measure_roofline(config.value().backend, DType::bfloat16, config.value().threads);
+    if (!roofline.ok()) return fail(roofline.status());
+  }
+
+  const Summary summary = summarise(config.value(), trace.value(), run.value(), roofline.value());
+  const Replay replay{config.value(), trace.value(), run.value(), summary, roofline.value()};
+  print_replay(replay);
+  if (!options.json.empty()) {
+    if (Status status = write_json(options.json, to_json(replay)); !status.ok()) return fail(status);
+  }
+  if (!options.plot.empty() && !run.value().steps.empty()) {
+    if (Status status = plot_replay(replay, options.plot); !status.ok()) return fail(status);
+    fmt::print("{:<10} {}\n", "plot", options.plot);
+  }
+  return run.value().samples_failed == 0 ? kExitOk : kExitCheckFailed;
+}
+
+}  // namespace
+
+void add_replay(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb =
+      add_verb(app, "replay",
+               "Replay a trace of requests through a paged KV cache: continuous batching, requests in order of "
+               "arrival, as fast as this machine decodes (arrival times are not waited for)",
+               [=] { return run_verb(*options); });
+  add_options(*verb, *options);
+}
+
+}  // namespace flash_mla::cli
