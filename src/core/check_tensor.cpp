@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 #include <span>
 
 #include "core/error.h"
@@ -11,7 +10,9 @@ namespace flash_mla::core {
 
 namespace {
 
-std::string format_list(std::span<const int64_t> values) { return fmt::format("[{}]", fmt::join(values, ", ")); }
+std::string format_list(std::span<const int64_t> values) {
+  return fmt::format("[{}]", fmt::join(values, ", "));
+}
 
 std::span<const int64_t> extents_of(const ConstTensor& tensor) {
   return {tensor.shape.data(), static_cast<size_t>(tensor.rank)};
@@ -23,13 +24,14 @@ bool is_empty(const ConstTensor& tensor) {
 
 /// Whether the byte offset of the last element fits in 62 bits.
 bool offsets_fit(const ConstTensor& tensor) {
-  constexpr __int128 limit = (static_cast<__int128>(1) << 62) - 1;
-  __int128 last = 0;
+  const int64_t limit = (int64_t{1} << 62) / static_cast<int64_t>(size_of(tensor.dtype));
+  int64_t last = 0;
   for (int axis = 0; axis < tensor.rank; ++axis) {
-    last += static_cast<__int128>(tensor.shape[axis] - 1) * tensor.strides[axis];
-    if (last > limit) return false;
+    int64_t reach = 0;
+    if (__builtin_mul_overflow(tensor.shape[axis] - 1, tensor.strides[axis], &reach)) return false;
+    if (__builtin_add_overflow(last, reach, &last) || last >= limit) return false;
   }
-  return last * static_cast<__int128>(size_of(tensor.dtype)) <= limit;
+  return true;
 }
 
 }  // namespace
@@ -48,8 +50,9 @@ Status check_array(const ConstTensor& tensor, const Expected& expected) {
   if (size_of(tensor.dtype) == 0) {
     return invalid("{} has dtype {}, which is none of the library's", expected.name, static_cast<int>(tensor.dtype));
   }
-  const bool shape_fits = std::equal(expected.extents.begin(), expected.extents.end(), tensor.shape.begin(),
-                                     [](int64_t want, int64_t have) { return have >= 0 && (want == kAny || want == have); });
+  const bool shape_fits =
+      std::equal(expected.extents.begin(), expected.extents.end(), tensor.shape.begin(),
+                 [](int64_t want, int64_t have) { return have >= 0 && (want == kAny || want == have); });
   if (!shape_fits) {
     std::string wanted;
     for (int64_t extent : expected.extents) {
@@ -88,16 +91,16 @@ Status check_last_stride(const ConstTensor& tensor, const char* name) {
 
 Status check_no_overlap(const ConstTensor& tensor, const char* name) {
   if (is_empty(tensor)) return {};
-  std::array<int, kMaxRank> axes{};
-  std::iota(axes.begin(), axes.end(), 0);
-  std::sort(axes.begin(), axes.begin() + tensor.rank, [&](int a, int b) { return tensor.strides[a] < tensor.strides[b]; });
+  std::array<int, kMaxRank> axes{0, 1, 2, 3};
+  std::ranges::sort(std::span(axes).first(static_cast<size_t>(tensor.rank)), {},
+                    [&](int axis) { return tensor.strides[axis]; });
   int64_t reach = 0;  // offset of the last element over the axes seen so far
   for (int i = 0; i < tensor.rank; ++i) {
     const int axis = axes[i];
     if (tensor.shape[axis] == 1) continue;
     if (tensor.strides[axis] <= reach) {
-      return invalid("{} has stride {} on axis {}; its elements overlap, expected {} or more", name, tensor.strides[axis], axis,
-                     reach + 1);
+      return invalid("{} has stride {} on axis {}; its elements overlap, expected {} or more", name,
+                     tensor.strides[axis], axis, reach + 1);
     }
     reach += (tensor.shape[axis] - 1) * tensor.strides[axis];
   }

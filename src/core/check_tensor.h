@@ -18,7 +18,8 @@ struct Expected {
   std::initializer_list<int64_t> extents;
 };
 
-/// Present, of this rank and these extents, strides of 0 or more with addresses that fit in 63 bits, data aligned to the element.
+/// Present, of this rank and these extents, strides of 0 or more with addresses that fit in 63 bits, data aligned to
+/// the element.
 Status check_array(const ConstTensor& tensor, const Expected& expected);
 Status check_dtype(const ConstTensor& tensor, const char* name, DType expected);
 /// The last stride must be 1 (an extent of 1 or 0 may carry any).

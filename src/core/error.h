@@ -19,8 +19,8 @@ Status invalid(fmt::format_string<Args...> format, Args&&... args) {
 
 }  // namespace flash_mla::core
 
-#define FLASH_MLA_RETURN_IF_ERROR(expression)                        \
-  do {                                                               \
-    ::flash_mla::Status status_of_call = (expression);               \
-    if (!status_of_call.ok()) return status_of_call;                 \
+#define FLASH_MLA_RETURN_IF_ERROR(expression)          \
+  do {                                                 \
+    ::flash_mla::Status status_of_call = (expression); \
+    if (!status_of_call.ok()) return status_of_call;   \
   } while (false)

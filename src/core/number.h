@@ -6,7 +6,9 @@
 
 namespace flash_mla::core {
 
-inline float bfloat16_to_float(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+inline float bfloat16_to_float(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 /// Rounds to nearest even; every NaN becomes a quiet NaN.
 inline uint16_t float_to_bfloat16(float value) {

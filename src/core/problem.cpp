@@ -25,9 +25,10 @@ Status check_cache(const ConstTensor& cache, const Expected& expected, DType dty
 Status read_out(const DecodeArgs& args, bool require_out, Problem& problem) {
   const DecodeShape& shape = problem.shape;
   if (!args.out.absent() || require_out) {
-    const Status fits = problem.ragged
-                            ? check_array(args.out, {"out", "[total_q, h_q, d_v]", {problem.total_q, shape.h_q, shape.d_v}})
-                            : check_array(args.out, {"out", "[b, s_q, h_q, d_v]", {shape.batch, shape.s_q, shape.h_q, shape.d_v}});
+    const Status fits =
+        problem.ragged
+            ? check_array(args.out, {"out", "[total_q, h_q, d_v]", {problem.total_q, shape.h_q, shape.d_v}})
+            : check_array(args.out, {"out", "[b, s_q, h_q, d_v]", {shape.batch, shape.s_q, shape.h_q, shape.d_v}});
     FLASH_MLA_RETURN_IF_ERROR(fits);
     if (args.out.dtype != shape.dtype && args.out.dtype != DType::float32) {
       return invalid("out has dtype {}; expected {} (q's) or float32", name_of(args.out.dtype), name_of(shape.dtype));
@@ -38,8 +39,9 @@ Status read_out(const DecodeArgs& args, bool require_out, Problem& problem) {
     problem.out = args.out;
   }
   if (!args.lse.absent()) {
-    const Status fits = problem.ragged ? check_array(args.lse, {"lse", "[h_q, total_q]", {shape.h_q, problem.total_q}})
-                                       : check_array(args.lse, {"lse", "[b, h_q, s_q]", {shape.batch, shape.h_q, shape.s_q}});
+    const Status fits = problem.ragged
+                            ? check_array(args.lse, {"lse", "[h_q, total_q]", {shape.h_q, problem.total_q}})
+                            : check_array(args.lse, {"lse", "[b, h_q, s_q]", {shape.batch, shape.h_q, shape.s_q}});
     FLASH_MLA_RETURN_IF_ERROR(fits);
     FLASH_MLA_RETURN_IF_ERROR(check_dtype(args.lse, "lse", DType::float32));
     FLASH_MLA_RETURN_IF_ERROR(check_no_overlap(args.lse, "lse"));
@@ -52,7 +54,8 @@ Status read_q(const DecodeArgs& args, Problem& problem) {
   problem.ragged = !args.cu_seqlens_q.absent();
   DecodeShape& shape = problem.shape;
   if (problem.ragged) {
-    FLASH_MLA_RETURN_IF_ERROR(check_array(args.q, {"q", "[total_q, h_q, d] (cu_seqlens_q is given)", {kAny, kAny, kAny}}));
+    FLASH_MLA_RETURN_IF_ERROR(
+        check_array(args.q, {"q", "[total_q, h_q, d] (cu_seqlens_q is given)", {kAny, kAny, kAny}}));
     FLASH_MLA_RETURN_IF_ERROR(check_array(args.cu_seqlens_q, {"cu_seqlens_q", "[b + 1]", {kAny}}));
     FLASH_MLA_RETURN_IF_ERROR(check_dtype(args.cu_seqlens_q, "cu_seqlens_q", DType::int32));
     if (args.cu_seqlens_q.shape[0] < 1) return invalid("cu_seqlens_q has shape [0]; expected [b + 1]");
@@ -112,14 +115,15 @@ Status read_arrays(const DecodeArgs& args, int64_t d_v, bool require_out, Proble
   DecodeShape& shape = problem.shape;
   shape.d_v = d_v;
   shape.separate_v = !args.v_cache.absent();
-  FLASH_MLA_RETURN_IF_ERROR(
-      check_cache(args.k_cache, {"k_cache", "[num_pages, page_size, h_kv, d]", {kAny, kAny, kAny, shape.d}}, shape.dtype));
+  FLASH_MLA_RETURN_IF_ERROR(check_cache(
+      args.k_cache, {"k_cache", "[num_pages, page_size, h_kv, d]", {kAny, kAny, kAny, shape.d}}, shape.dtype));
   problem.num_pages = args.k_cache.shape[0];
   shape.page_size = args.k_cache.shape[1];
   shape.h_kv = args.k_cache.shape[2];
   FLASH_MLA_RETURN_IF_ERROR(check_shape(shape, problem.ragged));
   if (shape.separate_v) {
-    const Expected v = {"v_cache", "[num_pages, page_size, h_kv, d_v]", {problem.num_pages, shape.page_size, shape.h_kv, d_v}};
+    const Expected v = {
+        "v_cache", "[num_pages, page_size, h_kv, d_v]", {problem.num_pages, shape.page_size, shape.h_kv, d_v}};
     FLASH_MLA_RETURN_IF_ERROR(check_cache(args.v_cache, v, shape.dtype));
   }
   FLASH_MLA_RETURN_IF_ERROR(check_array(args.page_table, {"page_table", "[b, max_pages]", {shape.batch, kAny}}));
@@ -153,15 +157,18 @@ Status check_lengths(const Problem& problem) {
   if (problem.first_query(0) != 0) return invalid("cu_seqlens_q[0] = {}; expected 0", problem.first_query(0));
   for (int64_t i = 0; i < batch; ++i) {
     const int64_t s_q = problem.s_q(i);
-    if (s_q < 0) return invalid("cu_seqlens_q[{}] = {}; expected at least cu_seqlens_q[{}] = {}", i + 1,
-                                problem.first_query(i) + s_q, i, problem.first_query(i));
+    if (s_q < 0)
+      return invalid("cu_seqlens_q[{}] = {}; expected at least cu_seqlens_q[{}] = {}", i + 1,
+                     problem.first_query(i) + s_q, i, problem.first_query(i));
     if (s_q > INT32_MAX / problem.shape.h_q) {
-      return invalid("cu_seqlens_q[{}] - cu_seqlens_q[{}] = {}; expected at most 2^31 - 1 query rows a sequence (h_q = {})", i + 1, i,
-                     s_q, problem.shape.h_q);
+      return invalid(
+          "cu_seqlens_q[{}] - cu_seqlens_q[{}] = {}; expected at most 2^31 - 1 query rows a sequence (h_q = {})", i + 1,
+          i, s_q, problem.shape.h_q);
     }
   }
   const int64_t last = problem.first_query(batch);
-  if (last != problem.total_q) return invalid("cu_seqlens_q[{}] = {}; expected total_q = {}", batch, last, problem.total_q);
+  if (last != problem.total_q)
+    return invalid("cu_seqlens_q[{}] = {}; expected total_q = {}", batch, last, problem.total_q);
   return {};
 }
 
@@ -177,8 +184,8 @@ Status check_contents(const Problem& problem, const Mask& mask) {
       for (int64_t column = begin / page_size; column <= (end - 1) / page_size; ++column) {
         const int64_t page = problem.page(i, column);
         if (page < 0 || page >= problem.num_pages) {
-          return invalid("page_table[{}, {}] = {}; expected 0 to num_pages - 1 = {} (the page holds visible keys)", i, column, page,
-                         problem.num_pages - 1);
+          return invalid("page_table[{}, {}] = {}; expected 0 to num_pages - 1 = {} (the page holds visible keys)", i,
+                         column, page, problem.num_pages - 1);
         }
       }
       return {};

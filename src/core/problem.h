@@ -29,7 +29,8 @@ struct Problem {
     return ragged ? int32_at(cu_seqlens_q, sequence + 1) - int32_at(cu_seqlens_q, sequence) : shape.s_q;
   }
   [[nodiscard]] int64_t page(int64_t sequence, int64_t column) const {
-    return static_cast<const int32_t*>(page_table.data)[sequence * page_table.strides[0] + column * page_table.strides[1]];
+    return static_cast<const int32_t*>(
+        page_table.data)[sequence * page_table.strides[0] + column * page_table.strides[1]];
   }
   /// Offset in q or out of token 0, head 0 of a sequence, and the strides from there.
   [[nodiscard]] int64_t sequence_offset(const ConstTensor& rows, int64_t sequence) const {

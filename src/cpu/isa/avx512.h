@@ -1,0 +1,65 @@
+// AVX-512 F, BW, DQ and VL: 16 floats.
+#pragma once
+
+#include <immintrin.h>
+
+#include "cpu/isa/common.h"
+
+namespace flash_mla::cpu {
+namespace {
+
+struct Avx512 {
+  using Vec = __m512;
+  static constexpr int kLanes = 16;
+  static constexpr int kQkKeys = 8;
+  static constexpr int kPvRows = 6;
+  static constexpr int kPvVecs = 4;
+
+  FLASH_MLA_INLINE Vec zero() { return _mm512_setzero_ps(); }
+  FLASH_MLA_INLINE Vec set(float x) { return _mm512_set1_ps(x); }
+  FLASH_MLA_INLINE Vec load(const float* p) { return _mm512_loadu_ps(p); }
+  FLASH_MLA_INLINE void store(float* p, Vec x) { _mm512_storeu_ps(p, x); }
+  FLASH_MLA_INLINE Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
+  FLASH_MLA_INLINE Vec sub(Vec a, Vec b) { return _mm512_sub_ps(a, b); }
+  FLASH_MLA_INLINE Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
+  FLASH_MLA_INLINE Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+  FLASH_MLA_INLINE Vec max_number(Vec a, Vec b) { return _mm512_max_ps(a, b); }  // b where either is NaN
+  FLASH_MLA_INLINE bool any_greater(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
+
+  template <int kTerms>
+  FLASH_MLA_INLINE Vec exp2(Vec x, const float (&terms)[kTerms]) {
+    // max and min return their second operand where one is NaN, so NaN passes. vscalefps reaches 0 and infinity by
+    // itself.
+    x = _mm512_max_ps(_mm512_set1_ps(-160.0f), x);
+    x = _mm512_min_ps(_mm512_set1_ps(kExp2Highest), x);
+    const Vec whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const Vec r = _mm512_sub_ps(x, whole);
+    Vec p = _mm512_set1_ps(terms[kTerms - 1]);
+    FLASH_MLA_UNROLL for (int i = kTerms - 2; i >= 0; --i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(terms[i]));
+    return _mm512_scalef_ps(_mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f)), whole);
+  }
+
+  FLASH_MLA_INLINE Vec from_bfloat16(const uint16_t* p) {
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+  }
+  FLASH_MLA_INLINE Vec from_float16(const uint16_t* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  FLASH_MLA_INLINE void to_bfloat16(uint16_t* p, Vec x) {
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x00400000));
+    const __m512i chosen = _mm512_srli_epi32(_mm512_mask_blend_epi32(nan, rounded, quiet), 16);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(chosen));
+  }
+  FLASH_MLA_INLINE void to_float16(uint16_t* p, Vec x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+};
+
+}  // namespace
+}  // namespace flash_mla::cpu

@@ -1,0 +1,96 @@
+// The running softmax of a panel (Milakov & Gimelshein, 2018), lane-wise over rows, with a stale maximum: the output is
+// rescaled only when a score passes the maximum in use by a factor of 2^kStaleMax, which is rare after the first tile.
+#pragma once
+
+#include "cpu/isa/common.h"
+#include "cpu/panel.h"
+
+namespace flash_mla::cpu {
+namespace {
+
+/// Multiplies row r of an output panel [blocks][16][width] by factor[r].
+template <class M>
+void rescale_output(float* output, int blocks, int width, const float* factor) {
+  for (int b = 0; b < blocks; ++b) {
+    for (int row = 0; row < kPanelRows; ++row, output += width) {
+      const typename M::Vec f = M::set(factor[row]);
+      for (int i = 0; i < width; i += M::kLanes) M::store(output + i, M::mul(M::load(output + i), f));
+    }
+  }
+}
+
+/// Raises the maximum to the tile's where needed. `tile_max` is scaled.
+template <class M>
+void raise_max(Panel& panel, const float* tile_max, float* output, int blocks, int width) {
+  alignas(64) float exponent[kPanelRows], factor[kPanelRows];
+  for (int row = 0; row < kPanelRows; ++row) {
+    const float max = tile_max[row] > panel.max[row] ? tile_max[row] : panel.max[row];
+    const float shift = is_finite(max) ? max : 0;
+    // A row without keys so far holds zeros: nothing to rescale, and 2^-shift may be infinite.
+    exponent[row] = panel.max[row] == -__builtin_inff() ? 0 : panel.shift[row] - shift;
+    panel.max[row] = max;
+    panel.shift[row] = shift;
+  }
+  if (!panel.touched) return;
+  for (int i = 0; i < kPanelRows; i += M::kLanes) {
+    const typename M::Vec f = M::exp2(M::load(exponent + i), kExp2Fine);
+    M::store(factor + i, f);
+    M::store(panel.sum + i, M::mul(M::load(panel.sum + i), f));
+  }
+  rescale_output<M>(output, blocks, width, factor);
+}
+
+/// Largest score of each row after keys have been hidden; NaN does not count.
+template <class M>
+void tile_max(const float* scores, int count, float* max_out) {
+  for (int i = 0; i < kPanelRows; i += M::kLanes) {
+    typename M::Vec max = M::set(-__builtin_inff());
+    for (int n = 0; n < count; ++n) max = M::max_number(M::load(scores + n * kPanelRows + i), max);
+    M::store(max_out + i, max);
+  }
+}
+
+/// Turns the scores of `count` keys into weights 2^(scale * score - shift), as words for the value product, and adds
+/// them to the sums.
+template <class M>
+void softmax_tile(Panel& panel, float scale_log2, float* scores, const float* raw_max, int count, uint32_t* weights,
+                  float* output, int blocks, int width) {
+  constexpr int kVecs = kPanelRows / M::kLanes;
+  using Vec = typename M::Vec;
+  const Vec scale = M::set(scale_log2);
+  alignas(64) float tile_max[kPanelRows];
+  bool raise = !panel.touched;
+  for (int i = 0; i < kVecs; ++i) {
+    const Vec max = M::mul(M::load(raw_max + i * M::kLanes), scale);
+    M::store(tile_max + i * M::kLanes, max);
+    raise |= M::any_greater(max, M::add(M::load(panel.max + i * M::kLanes), M::set(kStaleMax)));
+  }
+  if (raise) raise_max<M>(panel, tile_max, output, blocks, width);
+
+  if (count % M::kDepth != 0) {
+    for (int row = 0; row < kPanelRows; ++row) scores[count * kPanelRows + row] = -__builtin_inff();
+  }
+  const int steps = (count + M::kDepth - 1) / M::kDepth;
+  for (int i = 0; i < kVecs; ++i) {
+    const Vec shift = M::load(panel.shift + i * M::kLanes);
+    Vec sum[M::kDepth];
+    FLASH_MLA_UNROLL for (int k = 0; k < M::kDepth; ++k) sum[k] = M::zero();
+    const float* score = scores + i * M::kLanes;
+    uint32_t* word = weights + i * M::kLanes;
+    for (int s = 0; s < steps; ++s, score += M::kDepth * kPanelRows, word += kPanelRows) {
+      Vec weight[M::kDepth];
+      FLASH_MLA_UNROLL for (int k = 0; k < M::kDepth; ++k) {
+        // A hidden key's -inf times a scale of 0 would be NaN; the scale is never 0 here (attend.h).
+        weight[k] = M::exp2(M::sub(M::mul(M::load(score + k * kPanelRows), scale), shift), M::kExp2);
+        sum[k] = M::add(sum[k], weight[k]);
+      }
+      M::store_weights(word, weight);
+    }
+    Vec total = M::load(panel.sum + i * M::kLanes);
+    FLASH_MLA_UNROLL for (int k = 0; k < M::kDepth; ++k) total = M::add(total, sum[k]);
+    M::store(panel.sum + i * M::kLanes, total);
+  }
+}
+
+}  // namespace
+}  // namespace flash_mla::cpu

@@ -1,0 +1,213 @@
+// Plans for the CPU backends: row blocks, their visible keys, the split over workers, and the workspace.
+#include "flash_mla/plan.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/problem.h"
+#include "dispatch/plan_state.h"
+#include "dispatch/tuning.h"
+
+namespace flash_mla {
+
+namespace {
+
+using internal::PlanState;
+using internal::RowBlock;
+using internal::WorkspaceLayout;
+
+constexpr int kMaxWorkers = 1024;
+constexpr int64_t kMaxBlocks = INT32_MAX / 2;
+
+Status check_spec(const PlanSpec& spec) {
+  const bool ragged = spec.cu_seqlens_q != nullptr;
+  FLASH_MLA_RETURN_IF_ERROR(core::check_shape(spec.shape, ragged));
+  FLASH_MLA_RETURN_IF_ERROR(core::check_mask(spec.mask));
+  if (spec.mode != PlanMode::standard && spec.mode != PlanMode::batch_invariant) {
+    return core::invalid("mode is {}; expected standard (0) or batch_invariant (1)", static_cast<int>(spec.mode));
+  }
+  if (spec.num_workers < 0 || spec.num_workers > kMaxWorkers) {
+    return core::invalid("num_workers = {}; expected 0 (default) to {}", spec.num_workers, kMaxWorkers);
+  }
+  const int64_t batch = spec.shape.batch;
+  if (batch > 0 && spec.seqlens == nullptr) return core::invalid("seqlens is null; expected [b] with b = {}", batch);
+  for (int64_t i = 0; i < batch; ++i) {
+    if (spec.seqlens[i] < 0) return core::invalid("seqlens[{}] = {}; expected 0 or more", i, spec.seqlens[i]);
+  }
+  if (!ragged) return {};
+  if (spec.cu_seqlens_q[0] != 0) return core::invalid("cu_seqlens_q[0] = {}; expected 0", spec.cu_seqlens_q[0]);
+  for (int64_t i = 0; i < batch; ++i) {
+    const int64_t s_q = int64_t{spec.cu_seqlens_q[i + 1]} - spec.cu_seqlens_q[i];
+    if (s_q < 0) {
+      return core::invalid("cu_seqlens_q[{}] = {}; expected at least cu_seqlens_q[{}] = {}", i + 1,
+                           spec.cu_seqlens_q[i + 1], i, spec.cu_seqlens_q[i]);
+    }
+    if (s_q > INT32_MAX / spec.shape.h_q) {
+      return core::invalid(
+          "cu_seqlens_q[{}] - cu_seqlens_q[{}] = {}; expected at most 2^31 - 1 query rows a sequence (h_q = {})", i + 1,
+          i, s_q, spec.shape.h_q);
+    }
+  }
+  return {};
+}
+
+int64_t s_q_of(const PlanSpec& spec, int64_t sequence) {
+  return spec.cu_seqlens_q != nullptr ? spec.cu_seqlens_q[sequence + 1] - spec.cu_seqlens_q[sequence] : spec.shape.s_q;
+}
+
+/// Rows a block for `rows` rows: blocks of nearly equal size, whole panels but for the last.
+int64_t rows_per_block(int64_t rows, int64_t most) {
+  const int64_t blocks = (rows + most - 1) / most;
+  return ((rows + blocks - 1) / blocks + 15) / 16 * 16;
+}
+
+Status check_block_count(const PlanSpec& spec, int64_t most_rows) {
+  int64_t blocks = 0;
+  for (int64_t i = 0; i < spec.shape.batch; ++i) {
+    const int64_t rows = s_q_of(spec, i) * (spec.shape.h_q / spec.shape.h_kv);
+    blocks += (rows + most_rows - 1) / most_rows * spec.shape.h_kv;
+    if (blocks > kMaxBlocks)
+      return core::invalid("b, s_q and h_q give more than {} blocks of query rows; split the batch", kMaxBlocks);
+  }
+  return {};
+}
+
+/// Fills blocks and items; returns the rows of the largest block.
+int64_t lay_out_blocks(const PlanSpec& spec, int64_t most_rows, double flops_per_ns, PlanState& state) {
+  const int64_t group = spec.shape.h_q / spec.shape.h_kv;
+  state.blocks.clear();
+  state.items.clear();
+  int64_t largest = 0;
+  int64_t cost_rows = -1;
+  double cost = 0;
+  for (int64_t i = 0; i < spec.shape.batch; ++i) {
+    const int64_t s_q = s_q_of(spec, i);
+    const int64_t rows = s_q * group;
+    if (rows == 0) continue;
+    const int64_t step = rows_per_block(rows, most_rows);
+    for (int64_t head = 0; head < spec.shape.h_kv; ++head) {
+      for (int64_t row = 0; row < rows; row += step) {
+        const int64_t count = std::min(step, rows - row);
+        const core::KeyRange keys =
+            core::visible_keys(spec.mask, spec.seqlens[i], s_q, row / group, (row + count - 1) / group);
+        if (count != cost_rows) {
+          cost_rows = count;
+          cost = dispatch::key_cost(spec.shape, count, flops_per_ns);
+        }
+        state.blocks.push_back({static_cast<int32_t>(i), static_cast<int32_t>(head), static_cast<int32_t>(row),
+                                static_cast<int32_t>(count), keys, -1});
+        state.items.push_back({keys.size(), cost});
+        largest = std::max(largest, count);
+      }
+    }
+  }
+  return largest;
+}
+
+void assign_partials(PlanState& state) {
+  state.split_blocks.clear();
+  state.partial_rows = 0;
+  for (size_t i = 0; i < state.blocks.size(); ++i) {
+    RowBlock& block = state.blocks[i];
+    const int32_t splits = state.schedule.num_splits[i];
+    block.first_partial = splits > 1 ? state.partial_rows : -1;
+    if (splits <= 1) continue;
+    state.split_blocks.push_back(static_cast<int32_t>(i));
+    state.partial_rows += int64_t{splits} * block.row_count;
+  }
+}
+
+WorkspaceLayout lay_out_workspace(const PlanState& state, int64_t largest_block) {
+  constexpr int64_t kLine = static_cast<int64_t>(kWorkspaceAlignment);
+  const DecodeShape& shape = state.shape;
+  WorkspaceLayout layout;
+  int64_t size = 0;
+  const auto take = [&size](int64_t bytes) {
+    const int64_t offset = size;
+    size += (bytes + kLine - 1) / kLine * kLine;
+    return offset;
+  };
+  layout.queues = take(kLine * state.num_workers);
+  layout.scratch_stride = static_cast<int64_t>(
+      cpu::scratch_size(largest_block, static_cast<int>(shape.d), static_cast<int>(shape.d_v), shape.separate_v));
+  layout.scratch = take(layout.scratch_stride * state.num_workers);
+  layout.partial_out = take(4 * state.partial_rows * state.partial_width);
+  layout.partial_lse = take(4 * state.partial_rows);
+  layout.size = size;
+  return layout;
+}
+
+void fill(const PlanSpec& spec, const dispatch::Backend* backend, PlanState& state) {
+  const DecodeShape& shape = spec.shape;
+  state.shape = shape;
+  state.ragged = spec.cu_seqlens_q != nullptr;
+  if (state.ragged) state.shape.s_q = 0;
+  state.mask = spec.mask;
+  state.mode = spec.mode;
+  state.num_workers = spec.num_workers != 0 ? spec.num_workers : default_num_workers();
+  state.backend = backend;
+  state.seqlens.assign(spec.seqlens, spec.seqlens + shape.batch);
+  state.cu_seqlens_q.clear();
+  if (state.ragged) state.cu_seqlens_q.assign(spec.cu_seqlens_q, spec.cu_seqlens_q + shape.batch + 1);
+
+  const int64_t most_rows = dispatch::max_rows_per_block(shape.d_v);
+  const int64_t largest = lay_out_blocks(spec, most_rows, backend->kernels->flops_per_ns, state);
+  state.tile_keys = dispatch::tile_keys(largest);
+  const plan::CostModel model = dispatch::cost_model(shape, std::max<int64_t>(1, largest));
+  if (state.mode == PlanMode::batch_invariant) {
+    plan::plan_invariant(state.items, state.num_workers, model, state.schedule);
+  } else {
+    plan::plan_balanced(state.items, state.num_workers, model, state.schedule);
+  }
+  assign_partials(state);
+  state.partial_width = (shape.d_v + 15) / 16 * 16;
+  state.workspace = lay_out_workspace(state, largest);
+}
+
+Result<const dispatch::Backend*> check(const PlanSpec& spec) {
+  FLASH_MLA_RETURN_IF_ERROR(check_spec(spec));
+  FLASH_MLA_RETURN_IF_ERROR(check_block_count(spec, dispatch::max_rows_per_block(spec.shape.d_v)));
+  return dispatch::choose_backend(spec.backend);
+}
+
+}  // namespace
+
+Plan::Plan(std::unique_ptr<PlanState> state) : state_(std::move(state)) {}
+Plan::Plan(Plan&&) noexcept = default;
+Plan& Plan::operator=(Plan&&) noexcept = default;
+Plan::~Plan() = default;
+
+Result<Plan> Plan::make(const PlanSpec& spec) {
+  const Result<const dispatch::Backend*> backend = check(spec);
+  if (!backend.ok()) return backend.status();
+  auto state = std::make_unique<PlanState>();
+  fill(spec, backend.value(), *state);
+  return Plan(std::move(state));
+}
+
+Status Plan::remake(const PlanSpec& spec) {
+  const Result<const dispatch::Backend*> backend = check(spec);
+  if (!backend.ok()) return backend.status();
+  fill(spec, backend.value(), *state_);
+  return {};
+}
+
+size_t Plan::workspace_size() const {
+  return static_cast<size_t>(state_->workspace.size);
+}
+const char* Plan::backend() const {
+  return state_->backend->info.name;
+}
+int Plan::num_workers() const {
+  return state_->num_workers;
+}
+int64_t Plan::num_units() const {
+  return static_cast<int64_t>(state_->schedule.units.size());
+}
+int64_t Plan::num_split_units() const {
+  int64_t units = 0;
+  for (int32_t block : state_->split_blocks) units += state_->schedule.num_splits[block];
+  return units;
+}
+
+}  // namespace flash_mla

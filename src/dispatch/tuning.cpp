@@ -1,0 +1,31 @@
+#include "dispatch/tuning.h"
+
+#include <algorithm>
+
+namespace flash_mla::dispatch {
+
+int64_t max_rows_per_block(int64_t d_v) {
+  constexpr int64_t kOutputBytes = 256 * 1024;
+  return std::clamp<int64_t>(kOutputBytes / (4 * d_v) / 16 * 16, 16, 128);
+}
+
+int tile_keys(int64_t rows) {
+  return rows > 16 ? 128 : 64;
+}
+
+double key_cost(const DecodeShape& shape, int64_t rows, double flops_per_ns) {
+  const double lanes = static_cast<double>((rows + 15) / 16 * 16);
+  return 2.0 * (lanes * static_cast<double>(shape.d) + static_cast<double>(rows * shape.d_v)) / flops_per_ns;
+}
+
+plan::CostModel cost_model(const DecodeShape& shape, int64_t rows) {
+  const double q = static_cast<double>(rows * shape.d);
+  const double out = static_cast<double>(rows * shape.d_v);
+  plan::CostModel model;
+  model.unit_cost = 500 + 0.15 * q + 0.1 * out;  // pack the queries, write the rows
+  model.split_cost = 1000 + 0.4 * out;           // write, read and merge 4 bytes a column
+  model.quantum = 16;
+  return model;
+}
+
+}  // namespace flash_mla::dispatch

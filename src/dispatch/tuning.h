@@ -1,0 +1,23 @@
+// Choices of block sizes and costs, as pure functions of the shape.
+#pragma once
+
+#include <cstdint>
+
+#include "flash_mla/plan.h"
+#include "plan/split.h"
+
+namespace flash_mla::dispatch {
+
+/// Query rows a unit at most: a multiple of 16 up to 128, so that its output fits half of a 512 KiB L2.
+int64_t max_rows_per_block(int64_t d_v);
+
+/// Keys a tile: more than one panel reads it, so a longer tile saves stores of the output; one panel wants it in L1.
+int tile_keys(int64_t rows);
+
+/// Nanoseconds a key costs a block of `rows` rows, which compute in panels of 16.
+double key_cost(const DecodeShape& shape, int64_t rows, double flops_per_ns);
+
+/// Fixed costs in nanoseconds for blocks of `rows` rows.
+plan::CostModel cost_model(const DecodeShape& shape, int64_t rows);
+
+}  // namespace flash_mla::dispatch
