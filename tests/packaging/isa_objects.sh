@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# isa_objects.sh <objects, separated by semicolons>: no object that is compiled for more than the base instruction set
-# exports a weak symbol. The linker keeps one copy of those for the whole program: if it took this one, other machines
-# would meet instructions that they lack in code that every backend shares.
+# isa_objects.sh <build folder>...: no object that is compiled for more than the base instruction set exports a weak
+# symbol. The linker keeps one copy of those for the whole program: if it took this one, other machines would meet
+# instructions that they lack in code that every backend shares.
 set -euo pipefail
 
-IFS=';' read -ra objects <<<"$1"
 checked=0
 failed=0
+mapfile -t objects < <(find "$@" -name '*.o' | grep -E '/[^/]*(avx|neon)[^/]*$')
 for object in "${objects[@]}"; do
-  [[ $object == */cpu/* && $object =~ (avx|neon|amx|sve) ]] || continue
   checked=$((checked + 1))
   if weak=$(nm --defined-only --demangle "$object" | grep -E '^[0-9a-f]* [WVu] '); then
     printf '%s exports weak symbols:\n%s\n' "$object" "$weak"
