@@ -1,8 +1,8 @@
 #include "core/check_tensor.h"
 
 #include <algorithm>
-#include <array>
 #include <span>
+#include <utility>
 
 #include "core/error.h"
 
@@ -11,7 +11,9 @@ namespace flash_mla::core {
 namespace {
 
 std::string format_list(std::span<const int64_t> values) {
-  return fmt::format("[{}]", fmt::join(values, ", "));
+  std::string list;
+  for (int64_t value : values) list += (list.empty() ? "" : ", ") + std::to_string(value);
+  return "[" + list + "]";
 }
 
 std::span<const int64_t> extents_of(const ConstTensor& tensor) {
@@ -37,7 +39,7 @@ bool offsets_fit(const ConstTensor& tensor) {
 }  // namespace
 
 std::string format_shape(const ConstTensor& tensor) {
-  if (tensor.rank < 0 || tensor.rank > kMaxRank) return fmt::format("rank {}", tensor.rank);
+  if (tensor.rank < 0 || tensor.rank > kMaxRank) return format("rank {}", tensor.rank);
   return format_list(extents_of(tensor));
 }
 
@@ -56,7 +58,7 @@ Status check_array(const ConstTensor& tensor, const Expected& expected) {
   if (!shape_fits) {
     std::string wanted;
     for (int64_t extent : expected.extents) {
-      wanted += fmt::format("{}{}", wanted.empty() ? "" : ", ", extent == kAny ? "any" : std::to_string(extent));
+      wanted += (wanted.empty() ? "" : ", ") + (extent == kAny ? "any" : std::to_string(extent));
     }
     return invalid("{} has shape {}; expected {} = [{}]", expected.name, format_shape(tensor), expected.shape, wanted);
   }
@@ -91,18 +93,17 @@ Status check_last_stride(const ConstTensor& tensor, const char* name) {
 
 Status check_no_overlap(const ConstTensor& tensor, const char* name) {
   if (is_empty(tensor)) return {};
-  std::array<int, kMaxRank> axes{0, 1, 2, 3};
-  std::ranges::sort(std::span(axes).first(static_cast<size_t>(tensor.rank)), {},
-                    [&](int axis) { return tensor.strides[axis]; });
-  int64_t reach = 0;  // offset of the last element over the axes seen so far
-  for (int i = 0; i < tensor.rank; ++i) {
-    const int axis = axes[i];
+  for (int axis = 0; axis < tensor.rank; ++axis) {
     if (tensor.shape[axis] == 1) continue;
+    int64_t reach = 0;  // offset of the last element over the axes that lie within this one
+    for (int inner = 0; inner < tensor.rank; ++inner) {
+      const bool within = std::pair(tensor.strides[inner], inner) < std::pair(tensor.strides[axis], axis);
+      if (within) reach += (tensor.shape[inner] - 1) * tensor.strides[inner];
+    }
     if (tensor.strides[axis] <= reach) {
       return invalid("{} has stride {} on axis {}; its elements overlap, expected {} or more", name,
                      tensor.strides[axis], axis, reach + 1);
     }
-    reach += (tensor.shape[axis] - 1) * tensor.strides[axis];
   }
   return {};
 }

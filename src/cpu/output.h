@@ -37,7 +37,7 @@ template <class M>
 void write_row(Element element, char* row, const float* values, int64_t columns) {
   int64_t i = 0;
   for (; i + M::kLanes <= columns; i += M::kLanes) store_as<M>(element, row, i, M::load(values + i));
-  if (i == columns) return;
+  if (M::kLanes == 1 || i == columns) return;
   alignas(64) char tail[64];
   store_as<M>(element, tail, 0, M::load(values + i));
   memcpy(row + i * element_size(element), tail, static_cast<size_t>((columns - i) * element_size(element)));

@@ -91,7 +91,7 @@ Status merge(std::span<const PartialResult> parts, const Tensor& out, const Tens
   FLASH_MLA_RETURN_IF_ERROR(core::check_no_overlap(out, "out"));
   FLASH_MLA_RETURN_IF_ERROR(core::check_no_overlap(lse, "lse"));
   for (size_t i = 0; i < parts.size(); ++i) {
-    FLASH_MLA_RETURN_IF_ERROR(check_pair(parts[i].out, parts[i].lse, fmt::format("parts[{}].", i), out));
+    FLASH_MLA_RETURN_IF_ERROR(check_pair(parts[i].out, parts[i].lse, core::format("parts[{}].", i), out));
   }
   const bool batched = out.rank == 4;
   const int64_t sequences = batched ? out.shape[0] : 1, tokens = out.shape[batched ? 1 : 0],
