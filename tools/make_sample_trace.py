@@ -39,7 +39,7 @@ def draw_lengths(table, count, rng):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=1000, help="how many (default: %(default)s)")
+    parser.add_argument("--requests", type=int, default=500, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
     parser.add_argument("--output", help="file to write (default: standard output)")
     arguments = parser.parse_args()

@@ -55,7 +55,7 @@ Status plot_replay(const Replay& replay, const std::string& path) {
 
   const Panel panels[] = {std::move(batch), std::move(pages), std::move(time)};
   return write_plot(path,
-                    fmt::format("{} on {}, {} layers, {}, {} threads", replay.trace.name, config.model.name,
+                    fmt::format("{}: {}, layers: {}, {}, threads: {}", replay.trace.name, config.model.name,
                                 config.layers, config.backend, config.threads),
                     panels);
 }

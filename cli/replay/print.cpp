@@ -5,13 +5,19 @@
 namespace flash_mla::cli {
 namespace {
 
+std::string count(int64_t number, const char* noun) {
+  return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
+}
+
 /// 1234567 as "1,234,567".
 std::string grouped(int64_t number) {
-  std::string digits = std::to_string(number);
-  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<size_t>(at), ",");
+  const std::string digits = std::to_string(number);
+  std::string result;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) result += ',';
+    result += digits[i];
   }
-  return digits;
+  return result;
 }
 
 double mebibytes(int64_t bytes) {
@@ -29,7 +35,7 @@ void print_setting(const Replay& replay) {
   line("trace", fmt::format("{} ({})", replay.trace.name, name_of(replay.trace.format)));
   line("model", fmt::format("{}: {} heads, latent {} + rope {}, {} of {} layers, bfloat16", model.name, model.heads,
                             model.latent, model.rope, config.layers, model.layers));
-  line("backend", fmt::format("{}, {} threads", config.backend, config.threads));
+  line("backend", fmt::format("{}, {}", config.backend, count(config.threads, "thread")));
   line("KV cache",
        fmt::format("{} pages of {} tokens ({} tokens, {:.0f} MiB over all layers)", grouped(config.num_pages),
                    config.page_size, grouped(config.num_pages * config.page_size), mebibytes(bytes)));
@@ -42,8 +48,8 @@ void print_work(const Replay& replay) {
   std::string ended = run.ending == Ending::complete      ? ""
                       : run.ending == Ending::interrupted ? "; interrupted"
                                                           : "; stopped at the time limit";
-  line("requests", fmt::format("{} of {} finished, {} preemptions{}", grouped(run.finished),
-                               grouped(summary.total_requests), grouped(run.preemptions), ended));
+  line("requests", fmt::format("{} of {} finished, {}{}", grouped(run.finished), grouped(summary.total_requests),
+                               count(run.preemptions, "preemption"), ended));
   line("tokens", fmt::format("{} generated in {} steps, {} of prompts written", grouped(run.generated_tokens),
                              grouped(static_cast<int64_t>(run.steps.size())), grouped(run.prompt_tokens)));
   line("time", fmt::format("{:.1f} s: decode {:.1f}, plan {:.2f}, append {:.2f}, prefill {:.2f}, verify {:.1f}",
@@ -53,46 +59,39 @@ void print_work(const Replay& replay) {
 void print_speed(const Replay& replay) {
   const Summary& summary = replay.summary;
   const Roofline& roofline = replay.roofline;
-  line("speed",
-       fmt::format("{:.0f} tokens/s; a step takes {:.2f} ms (median), {:.2f} ms (p99); {:.1f} sequences a step "
-                   "(mean), {} (most)",
-                   summary.tokens_per_s, 1e3 * summary.step_p50, 1e3 * summary.step_p99, summary.mean_batch,
-                   summary.max_batch));
+  line("speed", fmt::format("{:.0f} tokens/s, {:.1f} sequences a step (mean), {} (most)", summary.tokens_per_s,
+                            summary.mean_batch, summary.max_batch));
+  line("step", fmt::format("{:.2f} ms (median), {:.2f} ms (p99)", 1e3 * summary.step_p50, 1e3 * summary.step_p99));
   std::string share = roofline.credible() ? fmt::format("{:.1f} % of the roofline", 100 * summary.share)
-                                          : "no share of the roofline: the measured peak was disturbed";
-  line("", fmt::format("{:.1f} GFLOP/s, {:.1f} GB/s: {}", 1e-9 * summary.flops, 1e-9 * summary.bytes_per_s, share));
-  line("roofline",
-       fmt::format("{:.1f} GFLOP/s ({}), {:.1f} GB/s read, measured in this run; compute is the bound in {:.0f} % "
-                   "of the work",
-                   1e-9 * roofline.peak_flops, roofline.instruction, 1e-9 * roofline.bandwidth,
-                   100 * summary.compute_bound));
+                                          : "share of the roofline unknown, as the measured peak was disturbed";
+  line("work", fmt::format("{:.1f} GFLOP/s, {:.1f} GB/s: {}", 1e-9 * summary.flops, 1e-9 * summary.bytes_per_s, share));
+  line("roofline", fmt::format("{:.1f} GFLOP/s ({}), {:.1f} GB/s read; compute is the bound of {:.0f} % of the work",
+                               1e-9 * roofline.peak_flops, roofline.instruction, 1e-9 * roofline.bandwidth,
+                               100 * summary.compute_bound));
 }
 
 void print_memory(const Replay& replay) {
   const Summary& summary = replay.summary;
   line("pages",
-       fmt::format("{:.1f} % of the token slots in used pages hold a token (mean; least {:.1f} %); {:.1f} % of the "
-                   "pages are in use (mean)",
-                   100 * summary.utilisation_mean, 100 * summary.utilisation_min, 100 * summary.occupancy_mean));
-  line("waste",
-       fmt::format("{:.1f} % with pages; {:.1f} % if every sequence had max_len = {} tokens set aside (the same "
-                   "memory would hold {:.0f} sequences)",
-                   100 * (1 - summary.utilisation_mean), 100 * (1 - summary.preallocated_use), grouped(summary.max_len),
-                   summary.preallocated_batch));
+       fmt::format("{:.1f} % of the pages in use (mean), and {:.1f} % of those filled (mean; least {:.1f} %)",
+                   100 * summary.occupancy_mean, 100 * summary.utilisation_mean, 100 * summary.utilisation_min));
+  line("waste", fmt::format("{:.1f} % with pages, {:.1f} % with max_len = {} tokens set aside for each sequence",
+                            100 * (1 - summary.utilisation_mean), 100 * (1 - summary.preallocated_use),
+                            grouped(summary.max_len)));
+  line("", fmt::format("(this memory would hold {:.0f} such sequences)", summary.preallocated_batch));
 }
 
 void print_verified(const Replay& replay) {
   const RunResult& run = replay.run;
   if (run.samples_verified == 0) {
-    line("verified", "no sample");
+    line("verified", "nothing");
     return;
   }
   std::string verdict = run.samples_failed == 0 ? "all within tolerance" : fmt::format("{} FAILED", run.samples_failed);
-  line("verified",
-       fmt::format("{} samples against float64: {}; worst error of out {:.1e}, of lse {:.1e}, cosine distance "
-                   "{:.1e}; {:.0f} % of what is allowed",
-                   run.samples_verified, verdict, run.worst.out_abs, run.worst.lse_abs, run.worst.out_cos,
-                   100 * run.worst.ratio_to_bar));
+  line("verified", fmt::format("{} samples against float64, {}: the worst is at {:.0f} % of what is allowed",
+                               run.samples_verified, verdict, 100 * run.worst.ratio_to_bar));
+  line("", fmt::format("(errors: out {:.1e}, lse {:.1e}, cosine distance {:.1e})", run.worst.out_abs, run.worst.lse_abs,
+                       run.worst.out_cos));
 }
 
 }  // namespace
