@@ -142,40 +142,42 @@ Status read_arrays(const DecodeArgs& args, int64_t d_v, bool require_out, Proble
   return {};
 }
 
-Status check_lengths(const Problem& problem) {
-  const int64_t batch = problem.shape.batch;
-  const int64_t capacity = std::min(problem.max_pages, INT64_MAX / problem.shape.page_size) * problem.shape.page_size;
+Status check_lengths(const ConstTensor& seqlens, const ConstTensor& cu_seqlens_q, int64_t h_q) {
+  const int64_t batch = seqlens.shape[0];
   for (int64_t i = 0; i < batch; ++i) {
-    const int64_t s_k = problem.s_k(i);
+    const int64_t s_k = int32_at(seqlens, i);
     if (s_k < 0) return invalid("seqlens[{}] = {}; expected 0 or more", i, s_k);
-    if (s_k > capacity) {
-      return invalid("seqlens[{}] = {}; expected at most max_pages * page_size = {} * {}", i, s_k, problem.max_pages,
-                     problem.shape.page_size);
-    }
   }
-  if (!problem.ragged) return {};
-  if (problem.first_query(0) != 0) return invalid("cu_seqlens_q[0] = {}; expected 0", problem.first_query(0));
+  if (cu_seqlens_q.absent()) return {};
+  const auto cu = [&](int64_t i) { return int32_at(cu_seqlens_q, i); };
+  if (cu(0) != 0) return invalid("cu_seqlens_q[0] = {}; expected 0", cu(0));
   for (int64_t i = 0; i < batch; ++i) {
-    const int64_t s_q = problem.s_q(i);
-    if (s_q < 0)
-      return invalid("cu_seqlens_q[{}] = {}; expected at least cu_seqlens_q[{}] = {}", i + 1,
-                     problem.first_query(i) + s_q, i, problem.first_query(i));
-    if (s_q > INT32_MAX / problem.shape.h_q) {
+    if (cu(i + 1) < cu(i)) {
+      return invalid("cu_seqlens_q[{}] = {}; expected at least cu_seqlens_q[{}] = {}", i + 1, cu(i + 1), i, cu(i));
+    }
+    if (cu(i + 1) - cu(i) > INT32_MAX / h_q) {
       return invalid(
-          "cu_seqlens_q[{}] - cu_seqlens_q[{}] = {}; expected at most 2^31 - 1 query rows a sequence (h_q = {})", i + 1,
-          i, s_q, problem.shape.h_q);
+          "cu_seqlens_q[{}] - cu_seqlens_q[{}] = {}; expected at most 2^31 - 1 query rows a sequence with h_q = {}",
+          i + 1, i, cu(i + 1) - cu(i), h_q);
     }
   }
-  const int64_t last = problem.first_query(batch);
-  if (last != problem.total_q)
-    return invalid("cu_seqlens_q[{}] = {}; expected total_q = {}", batch, last, problem.total_q);
   return {};
 }
 
 Status check_contents(const Problem& problem, const Mask& mask) {
-  FLASH_MLA_RETURN_IF_ERROR(check_lengths(problem));
+  FLASH_MLA_RETURN_IF_ERROR(check_lengths(problem.seqlens, problem.cu_seqlens_q, problem.shape.h_q));
+  const int64_t batch = problem.shape.batch;
+  if (problem.ragged && problem.first_query(batch) != problem.total_q) {
+    return invalid("cu_seqlens_q[{}] = {}; expected total_q = {}", batch, problem.first_query(batch), problem.total_q);
+  }
   const int64_t page_size = problem.shape.page_size;
-  for (int64_t i = 0; i < problem.shape.batch; ++i) {
+  const int64_t capacity = std::min(problem.max_pages, INT64_MAX / page_size) * page_size;
+  for (int64_t i = 0; i < batch; ++i) {
+    if (problem.s_k(i) <= capacity) continue;
+    return invalid("seqlens[{}] = {}; expected at most max_pages * page_size = {} * {}", i, problem.s_k(i),
+                   problem.max_pages, page_size);
+  }
+  for (int64_t i = 0; i < batch; ++i) {
     const int64_t s_q = problem.s_q(i);
     if (s_q == 0) continue;
     const KeyRange keys = visible_keys(mask, problem.s_k(i), s_q, 0, s_q - 1);

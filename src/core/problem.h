@@ -8,6 +8,10 @@
 
 namespace flash_mla::core {
 
+inline int64_t int32_at(const ConstTensor& array, int64_t index) {
+  return static_cast<const int32_t*>(array.data)[index * array.strides[0]];
+}
+
 /// Offsets are in elements.
 struct Problem {
   DecodeShape shape;
@@ -44,11 +48,6 @@ struct Problem {
   }
   [[nodiscard]] int64_t lse_head_stride() const { return lse.strides[ragged ? 0 : 1]; }
   [[nodiscard]] int64_t lse_token_stride() const { return lse.strides[ragged ? 1 : 2]; }
-
- private:
-  [[nodiscard]] static int64_t int32_at(const ConstTensor& array, int64_t index) {
-    return static_cast<const int32_t*>(array.data)[index * array.strides[0]];
-  }
 };
 
 Status check_mask(const Mask& mask);
@@ -58,10 +57,11 @@ Status check_shape(const DecodeShape& shape, bool ragged);
 /// `out` and `lse` are checked where present (`require_out`: out must be).
 Status read_arrays(const DecodeArgs& args, int64_t d_v, bool require_out, Problem& problem);
 
+/// Lengths are 0 or more; cu_seqlens_q (absent for a uniform batch) starts at 0, never falls, and gives no sequence
+/// more than 2^31 - 1 query rows.
+Status check_lengths(const ConstTensor& seqlens, const ConstTensor& cu_seqlens_q, int64_t h_q);
+
 /// Checks the contents that address memory: lengths, cu_seqlens_q and the live entries of the page table.
 Status check_contents(const Problem& problem, const Mask& mask);
-
-/// cu_seqlens_q starts at 0 and never falls; a uniform batch passes.
-Status check_lengths(const Problem& problem);
 
 }  // namespace flash_mla::core

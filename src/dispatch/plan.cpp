@@ -31,24 +31,9 @@ Status check_spec(const PlanSpec& spec) {
   }
   const int64_t batch = spec.shape.batch;
   if (batch > 0 && spec.seqlens == nullptr) return core::invalid("seqlens is null; expected [b] with b = {}", batch);
-  for (int64_t i = 0; i < batch; ++i) {
-    if (spec.seqlens[i] < 0) return core::invalid("seqlens[{}] = {}; expected 0 or more", i, spec.seqlens[i]);
-  }
-  if (!ragged) return {};
-  if (spec.cu_seqlens_q[0] != 0) return core::invalid("cu_seqlens_q[0] = {}; expected 0", spec.cu_seqlens_q[0]);
-  for (int64_t i = 0; i < batch; ++i) {
-    const int64_t s_q = int64_t{spec.cu_seqlens_q[i + 1]} - spec.cu_seqlens_q[i];
-    if (s_q < 0) {
-      return core::invalid("cu_seqlens_q[{}] = {}; expected at least cu_seqlens_q[{}] = {}", i + 1,
-                           spec.cu_seqlens_q[i + 1], i, spec.cu_seqlens_q[i]);
-    }
-    if (s_q > INT32_MAX / spec.shape.h_q) {
-      return core::invalid(
-          "cu_seqlens_q[{}] - cu_seqlens_q[{}] = {}; expected at most 2^31 - 1 query rows a sequence (h_q = {})", i + 1,
-          i, s_q, spec.shape.h_q);
-    }
-  }
-  return {};
+  ConstTensor cu_seqlens_q;
+  if (ragged) cu_seqlens_q = {spec.cu_seqlens_q, DType::int32, {batch + 1}};
+  return core::check_lengths({spec.seqlens, DType::int32, {batch}}, cu_seqlens_q, spec.shape.h_q);
 }
 
 int64_t s_q_of(const PlanSpec& spec, int64_t sequence) {
