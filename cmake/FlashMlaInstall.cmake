@@ -6,7 +6,7 @@ set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/flash_mla)
 install(TARGETS flash_mla EXPORT flash_mla-targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT flash_mla_runtime NAMELINK_COMPONENT flash_mla_development)
 install(DIRECTORY include/flash_mla DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT flash_mla_development
-  FILES_MATCHING PATTERN "*.h")
+  FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 install(EXPORT flash_mla-targets NAMESPACE flash_mla:: DESTINATION ${config_dir} COMPONENT flash_mla_development)
 
 configure_package_config_file(cmake/flash_mla-config.cmake.in flash_mla-config.cmake INSTALL_DESTINATION ${config_dir})
