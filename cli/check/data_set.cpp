@@ -149,8 +149,11 @@ void DataSet::plant_needles() {
   constexpr double kScore = 20;  // e^20 outweighs thousands of keys, and float32 still resolves it to 2e-6
   constexpr double kQueryPart = 0.25;
   const DecodeShape& shape = spec_.shape;
+  // The last columns, which are no part of MLA's values: what a needle does to the output is to put an ordinary row
+  // there.
+  const int64_t columns = std::min<int64_t>(shape.d, 64);
   const double scale = spec_.scale.value_or(1 / std::sqrt(static_cast<double>(shape.d)));
-  const double key_part = kScore / (kQueryPart * scale * static_cast<double>(shape.d));
+  const double key_part = kScore / (kQueryPart * scale * static_cast<double>(columns));
   const int64_t group = shape.h_q / shape.h_kv;
   int64_t first_row = 0;
   for (int64_t i = 0; i < shape.batch; ++i) {
@@ -163,7 +166,7 @@ void DataSet::plant_needles() {
         const int32_t page = get_int32(page_table_, i, key / shape.page_size);
         std::byte* query = q_.at(first_row + token, head);
         const uint64_t signs = mix(mix(spec_.seed, kNeedleSalt), static_cast<uint64_t>(i * s_q * group + in_group));
-        for (int64_t column = 0; column < shape.d; ++column) {
+        for (int64_t column = shape.d - columns; column < shape.d; ++column) {
           const double sign = (mix(signs, static_cast<uint64_t>(column)) & 1u) != 0 ? 1 : -1;
           store(shape.dtype, query, column, load(shape.dtype, query, column) + sign * kQueryPart);
           if (page == kDeadPage) continue;
