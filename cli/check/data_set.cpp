@@ -82,9 +82,11 @@ DecodeArgs DataSet::args() const {
   return args;
 }
 
-const NormalTable& DataSet::table_for(DType dtype, double deviation) {
-  auto& table = tables_[{dtype, deviation}];
-  if (table == nullptr) table = std::make_unique<NormalTable>(dtype, deviation, 1);
+const NormalTable& DataSet::table_for(uint64_t salt) {
+  // Queries and keys have tables of their own: cut from the same place of one, they would match perfectly.
+  auto& table = tables_[{spec_.shape.dtype, spec_.values, salt}];
+  const double deviation = spec_.values == Values::unit ? 1.0 : 0.1;
+  if (table == nullptr) table = std::make_unique<NormalTable>(spec_.shape.dtype, deviation, salt);
   return *table;
 }
 
@@ -116,7 +118,7 @@ void DataSet::build_page_table() {
 
 void DataSet::fill_cache(Array& cache, int64_t width, uint64_t salt) {
   const DecodeShape& shape = spec_.shape;
-  const NormalTable& normal = table_for(shape.dtype, spec_.values == Values::unit ? 1.0 : 0.1);
+  const NormalTable& normal = table_for(salt);
   const uint64_t seed = mix(spec_.seed, salt);
   const int64_t columns = page_table_.view().shape[1];
 #pragma omp parallel for collapse(2) schedule(dynamic, 16)
@@ -136,7 +138,7 @@ void DataSet::fill_cache(Array& cache, int64_t width, uint64_t salt) {
 }
 
 void DataSet::fill_queries() {
-  const NormalTable& normal = table_for(spec_.shape.dtype, spec_.values == Values::unit ? 1.0 : 0.1);
+  const NormalTable& normal = table_for(kQuerySalt);
   const uint64_t seed = mix(spec_.seed, kQuerySalt);
   const int64_t heads = spec_.shape.h_q;
 #pragma omp parallel for

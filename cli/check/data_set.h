@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <tuple>
 
 #include "check/array.h"
 #include "check/case.h"
@@ -28,14 +29,14 @@ class DataSet {
   [[nodiscard]] int64_t total_q() const { return q_.view().shape[0]; }
 
  private:
-  const NormalTable& table_for(DType dtype, double deviation);
+  const NormalTable& table_for(uint64_t salt);
   void build_page_table();
   void fill_cache(Array& cache, int64_t width, uint64_t salt);
   void fill_queries();
   void plant_needles();
 
   DataSpec spec_;
-  std::map<std::pair<DType, double>, std::unique_ptr<NormalTable>> tables_;
+  std::map<std::tuple<DType, Values, uint64_t>, std::unique_ptr<NormalTable>> tables_;
   Array q_;  ///< [total_q, h_q, d], dense
   Array k_;
   Array v_;
