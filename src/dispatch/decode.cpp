@@ -8,6 +8,7 @@
 #include "core/problem.h"
 #include "dispatch/executor.h"
 #include "dispatch/plan_state.h"
+#include "dispatch/tuning.h"
 #include "dispatch/work_queue.h"
 
 namespace flash_mla {
@@ -195,7 +196,7 @@ class Run {
     unit.sinks = plan_.mask.window > 0 ? plan_.mask.sinks : 0;
     unit.d = static_cast<int>(plan_.shape.d);
     unit.d_v = static_cast<int>(plan_.shape.d_v);
-    unit.tile_keys = plan_.tile_keys;
+    unit.tile_keys = dispatch::tile_keys(block.row_count);
     unit.scale = static_cast<float>(problem_.scale);
     if (block.first_partial < 0) {
       unit.out = out_rows(block);

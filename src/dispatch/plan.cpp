@@ -137,11 +137,12 @@ void fill(const PlanSpec& spec, const dispatch::Backend* backend, PlanState& sta
 
   const int64_t most_rows = dispatch::max_rows_per_block(shape.d_v);
   const int64_t largest = lay_out_blocks(spec, most_rows, backend->kernels->flops_per_ns, state);
-  state.tile_keys = dispatch::tile_keys(largest);
-  const plan::CostModel model = dispatch::cost_model(shape, std::max<int64_t>(1, largest));
   if (state.mode == PlanMode::batch_invariant) {
+    // Costs decide where a sequence is split, so here they may not follow the batch's largest block.
+    const plan::CostModel model = dispatch::cost_model(shape, std::min(shape.h_q / shape.h_kv, most_rows));
     plan::plan_invariant(state.items, state.num_workers, model, state.schedule);
   } else {
+    const plan::CostModel model = dispatch::cost_model(shape, std::max<int64_t>(1, largest));
     plan::plan_balanced(state.items, state.num_workers, model, state.schedule);
   }
   assign_partials(state);

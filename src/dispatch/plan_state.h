@@ -39,7 +39,6 @@ struct PlanState {
   PlanMode mode = PlanMode::standard;
   int num_workers = 1;
   const dispatch::Backend* backend = nullptr;
-  int tile_keys = 0;
   std::vector<int32_t> seqlens;       ///< [b]
   std::vector<int32_t> cu_seqlens_q;  ///< [b + 1] where ragged
 
