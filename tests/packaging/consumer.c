@@ -2,13 +2,15 @@
 #include <flash_mla/flash_mla.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 int main(void) {
   static const int64_t cube[4] = {1, 1, 1, 2}, ones[3] = {1, 1, 1};
   const float q[2] = {2, 3}, key[2] = {5, 7};
   const int32_t page_table[1] = {0}, seqlens[1] = {1};
   float out[2] = {0, 0}, lse = 0;
-  double scale = 1, memory[1 << 12];
+  double scale = 1;
+  char* memory;
   flash_mla_plan* plan;
   flash_mla_plan_spec spec;
   flash_mla_decode_args args = {0};
@@ -29,12 +31,15 @@ int main(void) {
   args.out = flash_mla_dense(out, FLASH_MLA_FLOAT32, 4, cube);
   args.lse = flash_mla_dense(&lse, FLASH_MLA_FLOAT32, 3, ones);
   args.scale = &scale;
-  args.workspace = (char*)memory + (64 - (uintptr_t)memory % 64);
-  args.workspace_size = sizeof memory - 64;
+  args.workspace_size = flash_mla_plan_workspace_size(plan);
+  memory = (char*)malloc(args.workspace_size + FLASH_MLA_WORKSPACE_ALIGNMENT);
+  if (memory == NULL) return 1;
+  args.workspace = memory + (FLASH_MLA_WORKSPACE_ALIGNMENT - (uintptr_t)memory % FLASH_MLA_WORKSPACE_ALIGNMENT);
   if (flash_mla_decode(plan, &args) != FLASH_MLA_OK) {
     fprintf(stderr, "%s\n", flash_mla_last_error());
     return 1;
   }
+  free(memory);
   flash_mla_plan_destroy(plan);
   printf("flash_mla %s: out = [%g, %g], lse = %g\n", flash_mla_version(), out[0], out[1], lse);
   return out[0] == 5 && out[1] == 7 && fabs(lse - 31) < 1e-4 ? 0 : 1;
