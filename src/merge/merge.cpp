@@ -59,7 +59,7 @@ void merge_row(std::span<const PartialResult> parts, const Tensor& out, const Te
     max = std::fmax(max, lse_at(part.lse, row_offsets(part.out, part.lse, sequence, token, head).lse));
   }
   const double shift = std::isfinite(max) ? max : 0;
-  std::fill(row.begin(), row.end(), 0.0f);
+  std::fill(row.begin(), row.end(), -0.0f);  // what changes no value it is added to, -0 included
   double sum = 0;
   for (const PartialResult& part : parts) {
     const RowOffsets at = row_offsets(part.out, part.lse, sequence, token, head);
@@ -73,11 +73,12 @@ void merge_row(std::span<const PartialResult> parts, const Tensor& out, const Te
     }
   }
   const RowOffsets at = row_offsets(out, lse, sequence, token, head);
-  const float factor = sum == 0 ? 0.0f : static_cast<float>(1.0 / sum);
+  const bool empty = sum == 0;
+  const float factor = empty ? 0.0f : static_cast<float>(1.0 / sum);
   for (size_t i = 0; i < row.size(); ++i) {
-    core::store_element(out.data, out.dtype, at.out + static_cast<int64_t>(i), row[i] * factor);
+    core::store_element(out.data, out.dtype, at.out + static_cast<int64_t>(i), empty ? 0.0f : row[i] * factor);
   }
-  static_cast<float*>(lse.data)[at.lse] = sum == 0 ? kEmpty : static_cast<float>(shift + std::log(sum));
+  static_cast<float*>(lse.data)[at.lse] = empty ? kEmpty : static_cast<float>(shift + std::log(sum));
 }
 
 }  // namespace
