@@ -16,6 +16,9 @@ constexpr bool is_credible(double peak_fraction) {
   return peak_fraction >= 0.98 && peak_fraction <= 1.02;
 }
 
+/// Threads that reach less than this part of as many single ones take turns on a core.
+inline constexpr double kOwnCores = 0.7;
+
 /// The ceilings of one backend, dtype and thread count.
 struct Roofline {
   std::string backend;
@@ -34,7 +37,7 @@ struct Roofline {
   [[nodiscard]] double peak_fraction() const;
   /// Of as many single threads: well below 1 where threads take turns on a core (clocks then fall with the peak).
   [[nodiscard]] double scaling() const;
-  [[nodiscard]] bool credible() const { return is_credible(peak_fraction()) && scaling() >= 0.7; }
+  [[nodiscard]] bool credible() const { return is_credible(peak_fraction()) && scaling() >= kOwnCores; }
 };
 
 /// Measures in about a second, on the OpenMP threads that decode() uses. `backend` as find_backend() takes it;
