@@ -51,7 +51,8 @@ Result<Budget> parse_budget(std::string_view text) {
 
 Result<int64_t> pages_of(const Budget& budget, std::string_view text, const PageCost& cost, const Trace& trace) {
   int64_t tokens = budget.in_tokens ? budget.amount : budget.amount / cost.bytes_per_token;
-  int64_t pages = std::min(tokens / cost.page_size, kMaxPages);
+  int64_t countable = std::numeric_limits<int64_t>::max() / (cost.page_size * cost.bytes_per_token);
+  int64_t pages = std::min({tokens / cost.page_size, kMaxPages, countable});
   const Request& longest = longest_of(trace.requests);
   int64_t needed = pages_for(longest.total(), cost.page_size);
   if (pages >= std::max<int64_t>(needed, 1)) return pages;

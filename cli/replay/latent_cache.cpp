@@ -26,26 +26,31 @@ uint16_t* allocate(int64_t bytes) {
   return static_cast<uint16_t*>(memory);
 }
 
+Status too_large(const CacheShape& shape) {
+  return {
+      StatusCode::invalid_argument,
+      fmt::format("the KV cache needs {} bytes ({} layers of {} pages), but this machine has {} bytes of free memory; "
+                  "lower --kv-budget or --layers",
+                  shape.bytes(), shape.layers, shape.num_pages, this_machine().memory_available_bytes)};
+}
+
 }  // namespace
+
+Status check_memory(const CacheShape& shape) {
+  const int64_t available = this_machine().memory_available_bytes;
+  return available > 0 && shape.bytes() > available ? too_large(shape) : Status();
+}
 
 void LatentCache::FreeMemory::operator()(uint16_t* memory) const {
   std::free(memory);
 }
 
 Result<LatentCache> LatentCache::make(const CacheShape& shape, uint64_t seed) {
-  const int64_t available = this_machine().memory_available_bytes;
-  const auto too_large = [&] {
-    return Status{
-        StatusCode::invalid_argument,
-        fmt::format("the KV cache needs {} bytes ({} layers of {} pages), but this machine has {} bytes of free "
-                    "memory; lower --kv-budget or --layers",
-                    shape.bytes(), shape.layers, shape.num_pages, available)};
-  };
-  if (available > 0 && shape.bytes() > available) return too_large();
+  if (Status status = check_memory(shape); !status.ok()) return status;
   std::vector<Array> layers;
   for (int64_t layer = 0; layer < shape.layers; ++layer) {
     layers.emplace_back(allocate(shape.bytes_per_layer()));
-    if (layers.back() == nullptr) return too_large();
+    if (layers.back() == nullptr) return too_large(shape);
   }
   return LatentCache(shape, std::move(layers), seed);
 }

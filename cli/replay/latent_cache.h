@@ -24,6 +24,9 @@ struct CacheShape {
   [[nodiscard]] int64_t bytes() const { return layers * bytes_per_layer(); }
 };
 
+/// Errors: invalid_argument (more than the free memory of this machine).
+Status check_memory(const CacheShape& shape);
+
 class LatentCache {
  public:
   /// Unwritten tokens are NaN, so that reading one shows. Errors: invalid_argument (does not fit in memory).

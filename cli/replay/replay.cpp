@@ -21,7 +21,8 @@
 namespace flash_mla::cli {
 namespace {
 
-constexpr double kSampleTimeLimit = 45;
+constexpr double kSampleTimeLimit = 45;  // seconds
+constexpr double kLongRun = 10;          // seconds: short against it is a second try to measure a disturbed roofline
 
 struct Options {
   std::string trace;
@@ -129,6 +130,7 @@ Result<RunConfig> configure(const Options& options, const Trace& trace) {
   Result<int64_t> pages = pages_of(budget, options.kv_budget, cost, trace);
   if (!pages.ok()) return pages.status();
   config.num_pages = pages.value();
+  if (Status fits = check_memory(config.cache_shape()); !fits.ok()) return fits;
   return config;
 }
 
@@ -162,7 +164,7 @@ int run_verb(Options options) {
     return run_replay(config.value(), trace.value(), progress);
   }();
   if (!run.ok()) return fail(run.status());
-  if (!roofline.value().credible() && !interrupted()) {
+  if (!roofline.value().credible() && !interrupted() && run.value().times.total > kLongRun) {
     Result<Roofline> again = measure_roofline(config.value().backend, DType::bfloat16, config.value().threads);
     if (again.ok() && again.value().peak_flops > roofline.value().peak_flops) roofline = again;
   }

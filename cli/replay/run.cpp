@@ -9,7 +9,6 @@
 #include "common/interrupt.h"
 #include "flash_mla/kv_cache.h"
 #include "replay/batch_decoder.h"
-#include "replay/latent_cache.h"
 #include "replay/scheduler.h"
 
 namespace flash_mla::cli {
@@ -138,12 +137,11 @@ class Run {
     for (int64_t token : samples_.within(first, first + static_cast<int64_t>(running.size()))) {
       if (samples_.layer_of(token, config_.layers) != layer) continue;
       const int64_t first_head = samples_.first_head_of(token, config_.model.heads);
-      Result<SampleErrors> errors =
-          verify_sample(decoder_.args(), Mask{true, 0, 0}, running[token - first].row, first_head);
+      Result<Errors> errors = verify_sample(decoder_.args(), Mask{true, 0, 0}, running[token - first].row, first_head);
       if (!errors.ok()) return errors.status();
       ++result_.samples_verified;
-      result_.samples_failed += !(errors.value().ratio_to_bar <= 1);
-      result_.worst.add(errors.value());
+      result_.samples_failed += errors.value().missed_rows > 0;
+      result_.worst.merge(errors.value());
     }
     return {};
   }
@@ -184,11 +182,11 @@ const char* name_of(Ending ending) {
 Result<RunResult> run_replay(const RunConfig& config, const Trace& trace, Progress& progress) {
   int64_t longest = 1;
   for (const Request& request : trace.requests) longest = std::max(longest, request.total());
+  // The arrays first: they are the ones that may not fit.
+  Result<LatentCache> latents = LatentCache::make(config.cache_shape(), config.seed);
+  if (!latents.ok()) return latents.status();
   Result<KvCache> pages = KvCache::make({config.num_pages, config.page_size, config.max_batch, longest});
   if (!pages.ok()) return pages.status();
-  Result<LatentCache> latents =
-      LatentCache::make({config.layers, config.num_pages, config.page_size, config.model.d()}, config.seed);
-  if (!latents.ok()) return latents.status();
   return Run(config, trace, pages.value(), latents.value(), progress).go();
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/progress.h"
 #include "flash_mla/status.h"
+#include "replay/latent_cache.h"
 #include "replay/model.h"
 #include "replay/trace.h"
 #include "replay/verifier.h"
@@ -24,6 +25,8 @@ struct RunConfig {
   uint64_t seed = 0;
   int64_t samples = 0;    ///< to verify
   double time_limit = 0;  ///< seconds; 0: none
+
+  [[nodiscard]] CacheShape cache_shape() const { return {layers, num_pages, page_size, model.d()}; }
 };
 
 /// One decode step: all running sequences, all layers.
@@ -62,7 +65,7 @@ struct RunResult {
   int64_t generated_tokens = 0;
   int64_t samples_verified = 0;
   int64_t samples_failed = 0;
-  SampleErrors worst;
+  Errors worst;  ///< over the samples
 };
 
 /// Errors: invalid_argument (the cache does not fit in memory), and what the library refuses.

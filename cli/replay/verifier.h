@@ -4,20 +4,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "check/compare.h"
 #include "flash_mla/decode.h"
 #include "flash_mla/status.h"
 
 namespace flash_mla::cli {
-
-/// Errors of results against the reference; the bars are FlashMLA's own.
-struct SampleErrors {
-  double out_abs = 0;
-  double out_cos = 0;  ///< 1 - 2 xy / (xx + yy) of a row (one query head)
-  double lse_abs = 0;
-  double ratio_to_bar = 0;  ///< the worst error over what is allowed; above 1 is a failure
-
-  void add(const SampleErrors& other);
-};
 
 /// At most this many heads of a sample are recomputed: the reference is slow, and heads differ in their queries alone.
 inline constexpr int64_t kVerifiedHeads = 16;
@@ -40,7 +31,8 @@ class SampleChooser {
   std::vector<int64_t> tokens_;
 };
 
-/// Compares heads [first_head, first_head + kVerifiedHeads) of one sequence of a finished decode call.
-Result<SampleErrors> verify_sample(const DecodeArgs& args, const Mask& mask, int64_t sequence, int64_t first_head);
+/// Compares heads [first_head, first_head + kVerifiedHeads) of one sequence of a finished decode call. All data of a
+/// replay is finite and no row is empty, so anything else in the reference is a miss too.
+Result<Errors> verify_sample(const DecodeArgs& args, const Mask& mask, int64_t sequence, int64_t first_head);
 
 }  // namespace flash_mla::cli
