@@ -88,10 +88,11 @@ void print_verified(const Replay& replay) {
     return;
   }
   std::string verdict = run.samples_failed == 0 ? "all within tolerance" : fmt::format("{} FAILED", run.samples_failed);
-  line("verified", fmt::format("{} samples against float64, {}: the worst is at {:.0f} % of what is allowed",
-                               run.samples_verified, verdict, 100 * run.worst.ratio_to_bar));
+  line("verified", fmt::format("{} samples against float64, {}: the worst is at {:.3g} of what is allowed",
+                               run.samples_verified, verdict, run.worst.ratio_to_bar));
   line("", fmt::format("(errors: out {:.1e}, lse {:.1e}, cosine distance {:.1e})", run.worst.out_abs, run.worst.lse_abs,
                        run.worst.out_cos));
+  if (run.samples_failed > 0) line("", fmt::format("(the first miss: {})", run.worst.first_miss));
 }
 
 }  // namespace
