@@ -11,11 +11,11 @@ namespace flash_mla::test {
 
 /// How an array lies in memory. Strides are counted in elements.
 struct Layout {
-  std::vector<int> order = {};      ///< axes from the outermost to the innermost; empty: as they come
-  std::vector<int64_t> slack = {};  ///< elements left free behind each axis; empty: none
-  int64_t last_stride = 1;          ///< of the innermost axis
-  int64_t offset = 0;               ///< elements left free before the first
-  int64_t missing = 0;              ///< elements at the end that the view claims and memory lacks
+  std::vector<int> order;      ///< axes from the outermost to the innermost; empty: as they come
+  std::vector<int64_t> slack;  ///< elements left free behind each axis; empty: none
+  int64_t last_stride = 1;     ///< of the innermost axis
+  int64_t offset = 0;          ///< elements left free before the first
+  int64_t missing = 0;         ///< elements at the end that the view claims and memory lacks
 };
 
 class Array {

@@ -41,4 +41,13 @@ bool Memory::surroundings_intact() const {
          std::all_of(data_ + bytes_, mapped_ + mapped_bytes_ - page, poison);
 }
 
+SparseMemory::SparseMemory(size_t bytes) : bytes_(bytes) {
+  data_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data_ == MAP_FAILED) data_ = nullptr;
+}
+
+SparseMemory::~SparseMemory() {
+  if (data_ != nullptr) munmap(data_, bytes_);
+}
+
 }  // namespace flash_mla::test

@@ -39,4 +39,21 @@ class Memory {
   size_t bytes_ = 0;
 };
 
+/// Address space that takes memory only where it is touched; zeros until then.
+class SparseMemory {
+ public:
+  /// `valid()` is false where the system does not lend that much address space.
+  explicit SparseMemory(size_t bytes);
+  ~SparseMemory();
+  SparseMemory(const SparseMemory&) = delete;
+  SparseMemory& operator=(const SparseMemory&) = delete;
+
+  [[nodiscard]] bool valid() const { return data_ != nullptr; }
+  [[nodiscard]] void* data() const { return data_; }
+
+ private:
+  void* data_;
+  size_t bytes_;
+};
+
 }  // namespace flash_mla::test

@@ -1,6 +1,7 @@
 #include "support/scene.h"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 
 #include "support/random.h"
@@ -172,6 +173,33 @@ void Scene::set_value(int64_t sequence, int64_t key, int64_t head, int64_t colum
   if (!spec_.shape.separate_v) return set_key(sequence, key, head, column, value);
   const int64_t page_size = spec_.shape.page_size;
   v_cache.set(value, static_cast<int64_t>(page_table.get(sequence, key / page_size)), key % page_size, head, column);
+}
+
+void Scene::fill_dead(double value, int32_t entry) {
+  const DecodeShape& shape = spec_.shape;
+  std::set<std::pair<int64_t, int64_t>> live;  // page, row
+  for (int64_t i = 0; i < shape.batch; ++i) {
+    for (int64_t column = 0; column < page_table.view().shape[1]; ++column) {
+      bool seen = false;
+      for (int64_t row = 0; row < shape.page_size; ++row) {
+        const int64_t key = column * shape.page_size + row;
+        if (key >= spec_.seqlens[i] || !seen_by_any(i, key)) continue;
+        seen = true;
+        live.emplace(static_cast<int64_t>(page_table.get(i, column)), row);
+      }
+      if (!seen) page_table.set(entry, i, column);
+    }
+  }
+  for (int64_t page = 0; page < k_cache.view().shape[0]; ++page) {
+    for (int64_t row = 0; row < shape.page_size; ++row) {
+      if (live.contains({page, row})) continue;
+      for (int64_t head = 0; head < shape.h_kv; ++head) {
+        for (int64_t column = 0; column < shape.d; ++column) k_cache.set(value, page, row, head, column);
+        if (!shape.separate_v) continue;
+        for (int64_t column = 0; column < shape.d_v; ++column) v_cache.set(value, page, row, head, column);
+      }
+    }
+  }
 }
 
 Output::Output(const Scene& scene) {

@@ -17,15 +17,15 @@ enum class Spread {
 };
 
 struct SceneSpec {
-  DecodeShape shape = {};  ///< `batch` follows from seqlens
-  std::vector<int32_t> seqlens = {};
-  std::vector<int32_t> cu_seqlens_q = {};  ///< empty: uniform q
-  Mask mask = {};
-  std::optional<double> scale = {};
-  double deviation = 1;              ///< of queries, keys and values
-  uint64_t seed = 1;                 ///< what the arrays hold
-  uint64_t page_seed = 1;            ///< where it lies; 0: pages in order, and none to spare
-  std::vector<uint64_t> names = {};  ///< [b] what a sequence holds follows its name, not its place; empty: 0, 1, 2, ...
+  DecodeShape shape;  ///< `batch` follows from seqlens
+  std::vector<int32_t> seqlens;
+  std::vector<int32_t> cu_seqlens_q;  ///< empty: uniform q
+  Mask mask;
+  std::optional<double> scale;
+  double deviation = 1;         ///< of queries, keys and values
+  uint64_t seed = 1;            ///< what the arrays hold
+  uint64_t page_seed = 1;       ///< where it lies; 0: pages in order, and none to spare
+  std::vector<uint64_t> names;  ///< [b] what a sequence holds follows its name, not its place; empty: 0, 1, 2, ...
   Spread spread = Spread::dense;
   Border border = Border::poison;
   bool cut_cache = false;  ///< with page_seed 0: memory ends behind the last live row of the last page
@@ -54,6 +54,9 @@ class Scene {
   /// Overwrites one element of a cached key or value (where V is part of K, `set_value` is a key's element too).
   void set_key(int64_t sequence, int64_t key, int64_t head, int64_t column, double value);
   void set_value(int64_t sequence, int64_t key, int64_t head, int64_t column, double value);
+
+  /// Overwrites every dead row of the caches and every dead entry of the page table.
+  void fill_dead(double value, int32_t entry);
 
   Array q, k_cache, v_cache, page_table, seqlens, cu_seqlens_q;
 
