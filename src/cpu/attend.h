@@ -25,6 +25,7 @@ struct Scratch {
   float* output;      // [panels][blocks][16][block width]
   float* scores;      // [kMaxTileKeys][16]
   uint32_t* weights;  // [kMaxTileKeys / kDepth][16]
+  char* outstanding;  // [panels] of kOutstandingBytes
   typename M::Stored* staging;
 
   Scratch(void* memory, int panels, const Widths<M>& widths) {
@@ -38,6 +39,7 @@ struct Scratch {
     output = reinterpret_cast<float*>(take(int64_t{4} * panels * kPanelRows * widths.v_row));
     scores = reinterpret_cast<float*>(take(int64_t{4} * kMaxTileKeys * kPanelRows));
     weights = reinterpret_cast<uint32_t*>(take(int64_t{4} * kMaxTileKeys * kPanelRows));
+    outstanding = take(static_cast<int64_t>(kOutstandingBytes) * panels);
     staging = reinterpret_cast<typename M::Stored*>(p);
   }
 };
@@ -56,9 +58,11 @@ void attend(const Unit& unit, void* memory) {
   const float scale_log2 = magnitude > 0 ? magnitude * kLog2E : 0x1p-126f;
 
   Panel panel[kMaxUnitRows / kPanelRows];
+  Outstanding<M> outstanding[kMaxUnitRows / kPanelRows];
   for (int p = 0; p < panels; ++p) {
     const int64_t first_row = unit.row_begin + p * kPanelRows;
     start_panel(unit, first_row, panel[p]);
+    outstanding[p].start(scratch.outstanding + p * kOutstandingBytes);
     pack_queries<M, From>(unit, first_row, panel[p].rows, widths.words, scratch.queries + p * query_words);
   }
 
@@ -84,18 +88,19 @@ void attend(const Unit& unit, void* memory) {
         tile_max<M>(scratch.scores, tile.count, max);
       }
       float* output = scratch.output + p * output_floats;
-      softmax_tile<M>(rows, scale_log2, scratch.scores, max, tile.count, scratch.weights, output, widths.blocks,
-                      kWidth);
+      softmax_tile<M>(rows, outstanding[p], scale_log2, scratch.scores, max, tile.count, scratch.weights, output,
+                      widths.blocks, kWidth);
       pv_tile<M>(scratch.weights, tile.v, (tile.count + M::kDepth - 1) / M::kDepth, widths.blocks, output, rows.rows,
                  live, !rows.touched, prefetcher);
       rows.touched = true;
-      if constexpr (M::kDepth == 2) {
-        refine_output<M>(rows, scale_log2, scratch.scores, max, tile.count, tile.v, output, widths.blocks);
-      }
+      outstanding[p].note(rows, scale_log2, scratch.scores, max, tile.count, tile.v, output, widths.blocks);
+      if (!tile.in_place()) outstanding[p].add(rows, output, widths.blocks);
     }
   }
   for (int p = 0; p < panels; ++p) {
-    write_panel<M>(unit, panel[p], unit.row_begin + p * kPanelRows, scratch.output + p * output_floats, widths.blocks);
+    float* output = scratch.output + p * output_floats;
+    outstanding[p].add(panel[p], output, widths.blocks);
+    write_panel<M>(unit, panel[p], unit.row_begin + p * kPanelRows, output, widths.blocks);
   }
 }
 

@@ -15,6 +15,10 @@ inline constexpr int kPanelRows = 16;
 /// Keys a tile at most; a panel's scores of one tile (8 KiB) stay in L1.
 inline constexpr int kMaxTileKeys = 128;
 
+/// Keys a panel notes for refinement (refine.h): their weights and a pointer each.
+inline constexpr int kMaxOutstanding = 256;
+inline constexpr size_t kOutstandingBytes = kMaxOutstanding * (4 * kPanelRows + sizeof(void*));
+
 enum class Element : int { float32, bfloat16, float16 };
 
 /// Rows of one KV head: row r is query token r / group and head r % group. Strides in elements.

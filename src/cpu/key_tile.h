@@ -114,6 +114,9 @@ class KeyTile {
     direct_ = kSameElement && unit.d % M::kDepth == 0 && widths.v_row <= (separate ? unit.d_v : unit.d);
   }
 
+  /// Whether the rows are the cache's own, which stay where they are when the next tile is loaded.
+  [[nodiscard]] bool in_place() const { return direct_; }
+
   void load(int64_t begin, int64_t end) {
     count = 0;
     for_each_run(unit_, begin, end, [&](int64_t first, int64_t k_offset, int64_t v_offset, int64_t keys) {

@@ -24,6 +24,13 @@ struct alignas(64) Panel {
   bool touched;  // the output block holds something
 };
 
+/// The weight of a score. Multiplied and subtracted apart: fused, the largest score's product would not meet its
+/// rounded shift at 0, and large scores would lose all accuracy.
+template <class M>
+FLASH_MLA_INLINE typename M::Vec weight_of(typename M::Vec score, typename M::Vec scale, typename M::Vec shift) {
+  return M::exp2(M::sub(M::mul(score, scale), shift), M::kExp2);
+}
+
 inline constexpr float kStaleMax = 6.0f;
 
 FLASH_MLA_INLINE void start_panel(const Unit& unit, int64_t first_row, Panel& panel) {

@@ -1,64 +1,108 @@
 // Makes good what rounding weights to bfloat16 costs, where it shows.
 //
-// A weight rounded to 8 bits is off by 8e-4 of itself (root mean square), and the output by 8e-4 * sqrt(sum w^2) of a
-// value, w being the weights' shares of the sum. That passes the contract's 8e-4 six times over unless a few keys hold
-// much of the sum: those few, with a share above kShare, get the rest of their weight added in float32. Shares only
-// fall as more keys come, so this happens in the first tiles and for keys that stand out.
+// A weight rounded to 8 bits is off by 8e-4 of itself (root mean square), which moves the output by 8e-4 * sqrt(sum
+// w^2) of a value, w being the weights' shares of the sum. Were all shares below kShare, six standard deviations would
+// be 6e-4 for values N(0, 1): within the contract's 8e-4. So only keys with larger shares need the rest of their weight
+// in float32. Shares fall as more keys come: a key is noted when it stands out among the keys so far, and added at the
+// end if it still does. In a long context few are noted, after the first tiles, and fewer added.
 #pragma once
 
 #include "cpu/isa/common.h"
+#include "cpu/kernel.h"
 #include "cpu/panel.h"
 
 namespace flash_mla::cpu {
 namespace {
 
-inline constexpr float kShare = 1.0f / 32;
+inline constexpr float kShare = 1.0f / 64;
 
-/// Adds `rest` times a value row to row `lane` of an output panel.
-template <class M>
-FLASH_MLA_INLINE void add_value(float rest, const typename M::Stored* value, int lane, float* output, int blocks) {
-  constexpr int kWidth = M::kPvVecs * M::kLanes;
-  const typename M::Vec factor = M::set(rest);
-  for (int b = 0; b < blocks; ++b) {
-    typename M::Vec columns[M::kPvVecs];
-    M::widen_values(columns, value + b * kWidth);
-    float* o = output + (static_cast<int64_t>(b) * kPanelRows + lane) * kWidth;
-    FLASH_MLA_UNROLL for (int i = 0; i < M::kPvVecs; ++i) {
-      M::store(o + i * M::kLanes, M::fma(factor, columns[i], M::load(o + i * M::kLanes)));
+/// Keys whose weights stand out in some row of a panel.
+template <class M, bool kRounds = M::kDepth == 2>
+class Outstanding {
+ public:
+  void start(void* memory) {
+    weights_ = static_cast<float*>(memory);
+    values_ = reinterpret_cast<const typename M::Stored**>(weights_ + kMaxOutstanding * kPanelRows);
+    count_ = 0;
+  }
+
+  /// Notes the keys of a tile that the panel has just taken. `scores` and `max` are raw, as softmax_tile took them.
+  void note(const Panel& panel, float scale_log2, const float* scores, const float* max, int count,
+            const typename M::Stored* const* values, float* output, int blocks) {
+    alignas(64) float bar[kPanelRows];
+    bool any = false;
+    for (int lane = 0; lane < kPanelRows; ++lane) {
+      bar[lane] = (log2_below(kShare * panel.sum[lane]) + panel.shift[lane]) / scale_log2;
+      any |= max[lane] > bar[lane];
+    }
+    if (!any) return;
+    for (int n = 0; n < count; ++n) {
+      const float* score = scores + n * kPanelRows;
+      bool stands_out = false;
+      for (int i = 0; i < kPanelRows; i += M::kLanes)
+        stands_out |= M::any_greater(M::load(score + i), M::load(bar + i));
+      if (!stands_out) continue;
+      if (count_ == kMaxOutstanding) add(panel, output, blocks);
+      float* weights = weights_ + count_ * kPanelRows;
+      for (int i = 0; i < kPanelRows; i += M::kLanes) {
+        M::store(weights + i, weight_of<M>(M::load(score + i), M::set(scale_log2), M::load(panel.shift + i)));
+      }
+      values_[count_++] = values[n];
     }
   }
-}
 
-/// `scores` and `max` are the tile's raw scores, as softmax_tile took them, after the panel has taken the tile.
-template <class M>
-void refine_output(const Panel& panel, float scale_log2, const float* scores, const float* max, int count,
-                   const typename M::Stored* const* values, float* output, int blocks) {
-  using Vec = typename M::Vec;
-  const Vec scale = M::set(scale_log2);
-  const auto weight_of = [&](const float* score, int lane) __attribute__((always_inline)) {
-    return M::exp2(M::sub(M::mul(M::load(score + lane), scale), M::load(panel.shift + lane)), M::kExp2);
-  };
-  alignas(64) float least[kPanelRows];
-  bool any = false;
-  for (int i = 0; i < kPanelRows; i += M::kLanes) {
-    const Vec bar = M::mul(M::load(panel.sum + i), M::set(kShare));
-    any |= M::any_greater(weight_of(max, i), bar);
-    M::store(least + i, bar);
+  /// Adds what rounding took from the noted weights that still stand out, and forgets them all.
+  void add(const Panel& panel, float* output, int blocks) {
+    for (int n = 0; n < count_; ++n) {
+      const float* weights = weights_ + n * kPanelRows;
+      for (int lane = 0; lane < panel.rows; ++lane) {
+        const float w = weights[lane];
+        if (w > kShare * panel.sum[lane]) add_value(w - round_weight(w), values_[n], lane, output, blocks);
+      }
+    }
+    count_ = 0;
   }
-  if (!any) return;
-  for (int n = 0; n < count; ++n) {
-    for (int i = 0; i < kPanelRows; i += M::kLanes) {
-      const Vec weight = weight_of(scores + n * kPanelRows, i);
-      if (!M::any_greater(weight, M::load(least + i))) continue;
-      alignas(64) float exact[M::kLanes];
-      M::store(exact, weight);
-      for (int lane = i; lane < i + M::kLanes && lane < panel.rows; ++lane) {
-        const float w = exact[lane - i];
-        if (w > least[lane]) add_value<M>(w - round_weight(w), values[n], lane, output, blocks);
+
+ private:
+  /// At most 0.09 below log2(x), for x > 0: the exponent and the mantissa's bits as a fraction.
+  FLASH_MLA_INLINE float log2_below(float x) {
+    return static_cast<float>(static_cast<int32_t>(float_to_bits(x)) - 0x3f800000) * 0x1p-23f;
+  }
+
+  /// Infinities and NaN as finite numbers: the output holds them already, and as `rest` may be negative, an infinity
+  /// would meet its negative there.
+  FLASH_MLA_INLINE typename M::Vec finite(typename M::Vec x) {
+    const typename M::Vec lowest = M::set(-__FLT_MAX__);
+    const typename M::Vec negated = M::sub(M::zero(), M::max_number(x, lowest));
+    return M::sub(M::zero(), M::max_number(negated, lowest));
+  }
+
+  FLASH_MLA_INLINE void add_value(float rest, const typename M::Stored* value, int lane, float* output, int blocks) {
+    constexpr int kWidth = M::kPvVecs * M::kLanes;
+    const typename M::Vec factor = M::set(rest);
+    for (int b = 0; b < blocks; ++b) {
+      typename M::Vec columns[M::kPvVecs];
+      M::widen_values(columns, value + b * kWidth);
+      float* o = output + (static_cast<int64_t>(b) * kPanelRows + lane) * kWidth;
+      FLASH_MLA_UNROLL for (int i = 0; i < M::kPvVecs; ++i) {
+        M::store(o + i * M::kLanes, M::fma(factor, finite(columns[i]), M::load(o + i * M::kLanes)));
       }
     }
   }
-}
+
+  float* weights_;                     // [kMaxOutstanding][16]
+  const typename M::Stored** values_;  // [kMaxOutstanding]
+  int count_;
+};
+
+/// Weights that are not rounded leave nothing to add.
+template <class M>
+class Outstanding<M, false> {
+ public:
+  void start(void*) {}
+  void note(const Panel&, float, const float*, const float*, int, const typename M::Stored* const*, float*, int) {}
+  void add(const Panel&, float*, int) {}
+};
 
 }  // namespace
 }  // namespace flash_mla::cpu

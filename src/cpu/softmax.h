@@ -4,6 +4,7 @@
 
 #include "cpu/isa/common.h"
 #include "cpu/panel.h"
+#include "cpu/refine.h"
 
 namespace flash_mla::cpu {
 namespace {
@@ -51,10 +52,10 @@ void tile_max(const float* scores, int count, float* max_out) {
 }
 
 /// Turns the scores of `count` keys into weights 2^(scale * score - shift), as words for the value product, and adds
-/// them to the sums.
+/// them to the sums. The scale is not 0.
 template <class M>
-void softmax_tile(Panel& panel, float scale_log2, float* scores, const float* raw_max, int count, uint32_t* weights,
-                  float* output, int blocks, int width) {
+void softmax_tile(Panel& panel, Outstanding<M>& outstanding, float scale_log2, float* scores, const float* raw_max,
+                  int count, uint32_t* weights, float* output, int blocks, int width) {
   constexpr int kVecs = kPanelRows / M::kLanes;
   using Vec = typename M::Vec;
   const Vec scale = M::set(scale_log2);
@@ -65,7 +66,10 @@ void softmax_tile(Panel& panel, float scale_log2, float* scores, const float* ra
     M::store(tile_max + i * M::kLanes, max);
     raise |= M::any_greater(max, M::add(M::load(panel.max + i * M::kLanes), M::set(kStaleMax)));
   }
-  if (raise) raise_max<M>(panel, tile_max, output, blocks, width);
+  if (raise) {
+    outstanding.add(panel, output, blocks);
+    raise_max<M>(panel, tile_max, output, blocks, width);
+  }
 
   if (count % M::kDepth != 0) {
     for (int row = 0; row < kPanelRows; ++row) scores[count * kPanelRows + row] = -__builtin_inff();
@@ -80,8 +84,7 @@ void softmax_tile(Panel& panel, float scale_log2, float* scores, const float* ra
     for (int s = 0; s < steps; ++s, score += M::kDepth * kPanelRows, word += kPanelRows) {
       Vec weight[M::kDepth];
       FLASH_MLA_UNROLL for (int k = 0; k < M::kDepth; ++k) {
-        // A hidden key's -inf times a scale of 0 would be NaN; the scale is never 0 here (attend.h).
-        weight[k] = M::exp2(M::sub(M::mul(M::load(score + k * kPanelRows), scale), shift), M::kExp2);
+        weight[k] = weight_of<M>(M::load(score + k * kPanelRows), scale, shift);
         sum[k] = M::add(sum[k], weight[k]);
       }
       M::store_weights(word, weight);
