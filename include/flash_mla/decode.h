@@ -24,7 +24,7 @@ struct DecodeArgs {
   ConstTensor cu_seqlens_q;  ///< absent, or [b + 1] int32
   Tensor out;                ///< [b, s_q, h_q, d_v] or ragged [total_q, h_q, d_v]; dtype of q, or float32
   Tensor lse;                ///< [b, h_q, s_q] or ragged [h_q, total_q] float32; absent if not wanted
-  std::optional<double> scale;  ///< softmax scale, finite; default d^-0.5
+  std::optional<double> scale;  ///< softmax scale, of float32's range; default d^-0.5
   void* workspace = nullptr;    ///< plan.workspace_size() bytes, aligned to kWorkspaceAlignment; not shared by calls that
                                 ///< run at the same time
   size_t workspace_size = 0;

@@ -1,8 +1,10 @@
 #include "core/problem.h"
 
 #include <cmath>
+#include <limits>
 
 #include "core/check_tensor.h"
+#include "core/element.h"
 #include "core/error.h"
 
 namespace flash_mla::core {
@@ -66,7 +68,9 @@ Status read_q(const DecodeArgs& args, Problem& problem) {
     FLASH_MLA_RETURN_IF_ERROR(check_array(args.q, {"q", "[b, s_q, h_q, d]", {kAny, kAny, kAny, kAny}}));
     shape.batch = args.q.shape[0];
     shape.s_q = args.q.shape[1];
-    problem.total_q = shape.batch * shape.s_q;
+  }
+  if (!is_floating(args.q.dtype)) {
+    return invalid("q has dtype {}; expected bfloat16, float16 or float32", name_of(args.q.dtype));
   }
   shape.dtype = shape.out_dtype = args.q.dtype;
   shape.h_q = args.q.shape[problem.ragged ? 1 : 2];
@@ -86,7 +90,7 @@ Status check_mask(const Mask& mask) {
 }
 
 Status check_shape(const DecodeShape& shape, bool ragged) {
-  if (shape.dtype != DType::bfloat16 && shape.dtype != DType::float16 && shape.dtype != DType::float32) {
+  if (!is_floating(shape.dtype)) {
     return invalid("dtype is {}; expected bfloat16, float16 or float32", name_of(shape.dtype));
   }
   if (shape.out_dtype != shape.dtype && shape.out_dtype != DType::float32) {
@@ -121,6 +125,7 @@ Status read_arrays(const DecodeArgs& args, int64_t d_v, bool require_out, Proble
   shape.page_size = args.k_cache.shape[1];
   shape.h_kv = args.k_cache.shape[2];
   FLASH_MLA_RETURN_IF_ERROR(check_shape(shape, problem.ragged));
+  if (!problem.ragged) problem.total_q = shape.batch * shape.s_q;
   if (shape.separate_v) {
     const Expected v = {
         "v_cache", "[num_pages, page_size, h_kv, d_v]", {problem.num_pages, shape.page_size, shape.h_kv, d_v}};
@@ -134,7 +139,9 @@ Status read_arrays(const DecodeArgs& args, int64_t d_v, bool require_out, Proble
   FLASH_MLA_RETURN_IF_ERROR(read_out(args, require_out, problem));
 
   problem.scale = args.scale.value_or(1.0 / std::sqrt(static_cast<double>(shape.d)));
-  if (!std::isfinite(problem.scale)) return invalid("scale = {}; expected a finite number", problem.scale);
+  if (!(std::fabs(problem.scale) <= std::numeric_limits<float>::max())) {
+    return invalid("scale = {}; expected a finite number of float32's range", problem.scale);
+  }
   problem.k_cache = args.k_cache;
   problem.v_cache = args.v_cache;
   problem.page_table = args.page_table;
