@@ -97,10 +97,12 @@ Status check_shape(const DecodeShape& shape, bool ragged) {
     return invalid("out_dtype is {}; expected {} (dtype) or float32", name_of(shape.out_dtype), name_of(shape.dtype));
   }
   if (shape.batch < 0 || shape.batch > INT32_MAX) return invalid("b = {}; expected 0 to 2^31 - 1", shape.batch);
-  if (!ragged && (shape.s_q < 1 || shape.s_q > INT32_MAX)) return invalid("s_q = {}; expected 1 or more", shape.s_q);
+  if (!ragged && (shape.s_q < 1 || shape.s_q > INT32_MAX))
+    return invalid("s_q = {}; expected 1 to 2^31 - 1", shape.s_q);
   if (shape.h_kv < 1) return invalid("h_kv = {}; expected 1 or more", shape.h_kv);
-  if (shape.h_q < 1 || shape.h_q > INT32_MAX || shape.h_q % shape.h_kv != 0) {
-    return invalid("h_q = {}; expected a positive multiple of h_kv = {}", shape.h_q, shape.h_kv);
+  if (shape.h_q < 1 || shape.h_q > INT32_MAX) return invalid("h_q = {}; expected 1 to 2^31 - 1", shape.h_q);
+  if (shape.h_q % shape.h_kv != 0) {
+    return invalid("h_q = {}; expected a multiple of h_kv = {}", shape.h_q, shape.h_kv);
   }
   if (!ragged && shape.s_q > INT32_MAX / shape.h_q) {
     return invalid("s_q * h_q = {} * {}; expected at most 2^31 - 1 query rows a sequence", shape.s_q, shape.h_q);
