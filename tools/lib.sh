@@ -4,9 +4,13 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-build_packages=(g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev gnuplot-nox)
+build_packages=(
+  g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev
+  gnuplot-nox                                # plots
+  libgtest-dev                               # the release build declares its tests
+)
 test_packages=(
-  libgtest-dev googletest pkgconf            # the tests, and GoogleTest's sources for cross builds
+  googletest pkgconf                         # GoogleTest's sources, for cross builds; the package's tests
   g++-aarch64-linux-gnu qemu-user-static     # the NEON backends, and old x86-64 machines
   clang libclang-rt-14-dev libomp-dev        # libFuzzer
   clang-format clang-tidy shellcheck git     # lint
@@ -66,15 +70,19 @@ need_packages() {
     -o DPkg::Lock::Timeout=300 "${missing[@]}"
 }
 
-# build_preset <preset> [<cmake option>...]
+# configure_preset <preset> [<cmake option>...]
+configure_preset() {
+  quietly "$root/build/logs/$1-configure.log" cmake --preset "$@"
+}
+
+# build_preset <preset> [<target>...]: all targets unless some are named.
 build_preset() {
-  local preset=$1
+  local preset=$1 targets=()
   shift
-  say "building $preset"
-  quietly "$root/build/logs/$preset-configure.log" cmake --preset "$preset" "$@"
+  (($# > 0)) && targets=(--target "$@")
   if [[ -t 1 ]]; then
-    cmake --build --preset "$preset" || die "the build of $preset failed"
+    cmake --build --preset "$preset" "${targets[@]}" || die "the build of $preset failed"
   else
-    quietly "$root/build/logs/$preset-build.log" cmake --build --preset "$preset"
+    quietly "$root/build/logs/$preset-build.log" cmake --build --preset "$preset" "${targets[@]}"
   fi
 }
