@@ -98,6 +98,10 @@ CheckResults run_check(const CheckPlan& plan, const Decoder& decode) {
           results.failures.push_back({backend, describe(family.data, one), errors.first_miss});
         }
         done += flop_of(family.data, one);
+        if (plan.stop_at_failure && errors.missed_rows > 0) {
+          results.complete = false;
+          return results;
+        }
       }
     }
   }

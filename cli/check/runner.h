@@ -38,7 +38,8 @@ struct CheckResults {
 struct CheckPlan {
   std::vector<Family> families;
   std::vector<std::string> backends;
-  int threads = 0;  ///< 0: default_num_workers()
+  int threads = 0;               ///< 0: default_num_workers()
+  bool stop_at_failure = false;  ///< what comes after the first miss is not run
   /// Null: all cases. Otherwise whether a backend runs a case.
   std::function<bool(const std::string& backend, const DataSpec& data, const Case& one)> selects;
   /// Asked before each case with the share of the work done; false stops the run.
