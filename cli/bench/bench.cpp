@@ -50,15 +50,15 @@ Status check_memory(const BenchCase& one) {
 }
 
 /// Refuses what cannot run before anything is timed.
-Status check_cases(const std::vector<BenchCase>& cases, const Roofline& roofline) {
+Status check_cases(const std::vector<BenchCase>& cases, const Options& options) {
   for (const BenchCase& one : cases) {
     if (const Status status = check_memory(one); !status.ok()) return status;
     PlanSpec spec;
     spec.shape = one.shape;
     spec.seqlens = one.seqlens.data();
     spec.mask = one.mask;
-    spec.num_workers = roofline.threads;
-    spec.backend = roofline.backend;
+    spec.num_workers = options.threads;
+    spec.backend = options.backend;
     if (const Result<Plan> plan = Plan::make(spec); !plan.ok()) return plan.status();
   }
   return {};
@@ -113,10 +113,10 @@ int bench(const CLI::App& verb, Options& options) {
   if (!options.plot.empty()) {
     if (const Status status = check_plot(options.plot); !status.ok()) return fail(status);
   }
+  const std::vector<BenchCase> cases = make_cases(options.grid, options.seed);
+  if (const Status status = check_cases(cases, options); !status.ok()) return fail(status);
   const Result<Roofline> roofline = measure_roofline(options.backend, options.grid.dtype, options.threads);
   if (!roofline.ok()) return fail(roofline.status());
-  const std::vector<BenchCase> cases = make_cases(options.grid, options.seed);
-  if (const Status status = check_cases(cases, roofline.value()); !status.ok()) return fail(status);
   print_roofline(roofline.value());
   if (!roofline.value().credible()) {
     warn(

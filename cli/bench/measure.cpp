@@ -101,8 +101,7 @@ Result<BenchRow> Bencher::measure(const BenchCase& one, Workload& workload) {
   row.repetitions = static_cast<int>(seconds.size());
   row.seconds = spread_of(seconds);
   row.ceiling = spread_of(ceilings);
-  const bool cores_of_their_own = roofline_.scaling() >= kOwnCores;
-  if (cores_of_their_own && is_credible(spread_of(peak_fractions).median)) row.share = spread_of(shares);
+  if (roofline_.own_cores() && is_credible(spread_of(peak_fractions).median)) row.share = spread_of(shares);
   return row;
 }
 

@@ -11,6 +11,9 @@ struct PeakProbe {
   void (*run)(int64_t iterations) = nullptr;
   double flop_per_iteration = 0;
   const char* instruction = "";  ///< what one chain repeats
+  /// What every core with this instruction set can do alone (but the first of their kind, which split registers in
+  /// two). Less means that another thread uses the same core's units.
+  double least_flop_per_clock = 0;
 };
 
 // One function a file, compiled with that instruction set's flags; call only the one whose backend is usable.

@@ -26,7 +26,7 @@ void run(int64_t iterations) {
 }  // namespace
 
 PeakProbe probe_avx2() {
-  return {run, kRounds * kChains * 8.0 * 2, "vfmadd231ps ymm"};
+  return {run, kRounds * kChains * 8.0 * 2, "vfmadd231ps ymm", 32};
 }
 #else
 PeakProbe probe_avx2() {

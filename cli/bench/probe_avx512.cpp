@@ -26,7 +26,7 @@ void run(int64_t iterations) {
 }  // namespace
 
 PeakProbe probe_avx512() {
-  return {run, kRounds * kChains * 16.0 * 2, "vfmadd231ps zmm"};
+  return {run, kRounds * kChains * 16.0 * 2, "vfmadd231ps zmm", 32};
 }
 #else
 PeakProbe probe_avx512() {

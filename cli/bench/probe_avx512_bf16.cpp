@@ -26,7 +26,7 @@ void run(int64_t iterations) {
 }  // namespace
 
 PeakProbe probe_avx512_bf16() {
-  return {run, kRounds * kChains * 16.0 * 4, "vdpbf16ps zmm"};
+  return {run, kRounds * kChains * 16.0 * 4, "vdpbf16ps zmm", 64};
 }
 #else
 PeakProbe probe_avx512_bf16() {

@@ -26,7 +26,7 @@ void run(int64_t iterations) {
 }  // namespace
 
 PeakProbe probe_neon() {
-  return {run, kRounds * kChains * 4.0 * 2, "fmla v.4s"};
+  return {run, kRounds * kChains * 4.0 * 2, "fmla v.4s", 8};
 }
 #else
 PeakProbe probe_neon() {

@@ -26,7 +26,7 @@ void run(int64_t iterations) {
 }  // namespace
 
 PeakProbe probe_neon_bf16() {
-  return {run, kRounds * kChains * 4.0 * 4, "bfdot v.4s"};
+  return {run, kRounds * kChains * 4.0 * 4, "bfdot v.4s", 16};
 }
 #else
 PeakProbe probe_neon_bf16() {

@@ -38,7 +38,7 @@ void run(int64_t iterations) {
 }  // namespace
 
 PeakProbe probe_scalar() {
-  return {run, kRounds * kChains * 4.0 * 2, "multiply and add, 128 bits"};
+  return {run, kRounds * kChains * 4.0 * 2, "multiply and add, 128 bits", 8};
 }
 
 }  // namespace flash_mla::cli

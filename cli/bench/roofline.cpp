@@ -67,6 +67,7 @@ Result<Roofline> measure_roofline(std::string_view backend, DType dtype, int thr
   roofline.dtype = dtype;
   roofline.threads = threads > 0 ? threads : default_num_workers();
   roofline.instruction = probe.value().instruction;
+  roofline.least_flop_per_clock = probe.value().least_flop_per_clock;
   if (const int given = team_size(roofline.threads); given != roofline.threads) {
     return Status(StatusCode::invalid_argument,
                   fmt::format("threads: {} asked for, but OpenMP gives {} (OMP_THREAD_LIMIT, OMP_DYNAMIC)",

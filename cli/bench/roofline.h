@@ -24,20 +24,22 @@ struct Roofline {
   std::string backend;
   DType dtype = DType::bfloat16;
   int threads = 0;
-  std::string instruction;  ///< that the peak was measured with
-  double peak_flops = 0;    ///< FLOP/s of all threads together
-  double single_flops = 0;  ///< FLOP/s of one thread alone
-  double flop_per_clock =
-      0;                 ///< of one core: the power of two nearest to what one thread alone reached; 0 if not known
-  double clock_hz = 0;   ///< of the slowest core, from a chain of dependent additions; 0 if not known
-  double bandwidth = 0;  ///< bytes/s that all threads together read from memory
-  std::string bandwidth_loop;  ///< the read loop that was the fastest
+  std::string instruction;          ///< that the peak was measured with
+  double peak_flops = 0;            ///< FLOP/s of all threads together
+  double single_flops = 0;          ///< FLOP/s of one thread alone
+  double flop_per_clock = 0;        ///< of a core: the power of two nearest to what one thread reached; 0 if not known
+  double least_flop_per_clock = 0;  ///< of any core with this instruction set
+  double clock_hz = 0;              ///< of the slowest core, from a chain of dependent additions; 0 if not known
+  double bandwidth = 0;             ///< bytes/s that all threads together read from memory
+  std::string bandwidth_loop;       ///< the read loop that was the fastest
 
   /// Of the peak that clock, FLOP/clock and the number of threads promise: two threads that share a core reach half.
   [[nodiscard]] double peak_fraction() const;
   /// Of as many single threads: well below 1 where threads take turns on a core (clocks then fall with the peak).
   [[nodiscard]] double scaling() const;
-  [[nodiscard]] bool credible() const { return is_credible(peak_fraction()) && scaling() >= kOwnCores; }
+  /// Whether each thread has a core, with all of its units, to itself.
+  [[nodiscard]] bool own_cores() const { return scaling() >= kOwnCores && flop_per_clock >= least_flop_per_clock; }
+  [[nodiscard]] bool credible() const { return is_credible(peak_fraction()) && own_cores(); }
 };
 
 /// Measures in about a second, on the OpenMP threads that decode() uses. `backend` as find_backend() takes it;

@@ -107,6 +107,10 @@ TEST(Roofline, APeakIsCredibleIfClockAndCoresExplainIt) {
   roofline.clock_hz /= 2;
   EXPECT_NEAR(roofline.peak_fraction(), 380.0 / 384, 1e-12);
   EXPECT_FALSE(roofline.credible());
+  roofline = known_roofline();
+  roofline.least_flop_per_clock = 128;  // another process has half of each core
+  EXPECT_FALSE(roofline.credible());
+  roofline = known_roofline();
   roofline.clock_hz = 0;
   EXPECT_FALSE(roofline.credible());
 }
