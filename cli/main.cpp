@@ -23,18 +23,10 @@ int main(int argc, char** argv) {
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return fmt::format("flash_mla: error: {} (see `flash_mla --help`)\n", error.what());
   });
-#ifdef FLASH_MLA_HAS_VERB_info
   cli::add_info(app);
-#endif
-#ifdef FLASH_MLA_HAS_VERB_check
   cli::add_check(app);
-#endif
-#ifdef FLASH_MLA_HAS_VERB_bench
   cli::add_bench(app);
-#endif
-#ifdef FLASH_MLA_HAS_VERB_replay
   cli::add_replay(app);
-#endif
 
   try {
     app.parse(argc, argv);

@@ -26,7 +26,7 @@ void add_backend_option(CLI::App& verb, std::string& name) {
 void add_threads_option(CLI::App& verb, int& threads) {
   verb.add_option("--threads", threads, "Threads; 0: as many as this process may use")
       ->type_name("N")
-      ->check(CLI::Range(0, 1024))
+      ->check(CLI::Range(0, 1024).description(""))
       ->capture_default_str();
 }
 

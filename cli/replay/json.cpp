@@ -59,9 +59,9 @@ Json to_json(const Replay& replay) {
   json["batch"] = {{"mean", summary.mean_batch}, {"max", summary.max_batch}};
   json["gflops"] = 1e-9 * summary.flops;
   json["gbps"] = 1e-9 * summary.bytes_per_s;
-  json["share"] = replay.roofline.credible() ? Json(summary.share) : Json(nullptr);
+  json["share"] = summary.share;
   json["compute_bound"] = summary.compute_bound;
-  json["roofline"] = to_json(replay.roofline);
+  json["roofline"] = replay.roofline ? to_json(*replay.roofline) : Json(nullptr);
   json["page_utilisation_mean"] = summary.utilisation_mean;
   json["page_utilisation_min"] = summary.utilisation_min;
   json["pool_occupancy_mean"] = summary.occupancy_mean;

@@ -1,6 +1,7 @@
 // How a replay's figures are shown.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "bench/roofline.h"
@@ -17,7 +18,7 @@ struct Replay {
   const Trace& trace;
   const RunResult& run;
   const Summary& summary;
-  const Roofline& roofline;
+  const std::optional<Roofline>& roofline;  ///< none: not measured
 };
 
 void print_replay(const Replay& replay);

@@ -49,9 +49,11 @@ Status plot_replay(const Replay& replay, const std::string& path) {
 
   Panel time{"Step", "seconds since the start", "ms", false, false, true, {}};
   time.series.push_back(series_of(steps, "measured", [](const StepRecord& step) { return 1e3 * step.seconds; }));
-  time.series.push_back(series_of(steps, "roofline", [&](const StepRecord& step) {
-    return 1e3 * bound_time(replay.roofline, step.flop, step.bytes).seconds;
-  }));
+  if (replay.roofline) {
+    time.series.push_back(series_of(steps, "roofline", [&](const StepRecord& step) {
+      return 1e3 * bound_time(*replay.roofline, step.flop, step.bytes).seconds;
+    }));
+  }
 
   const Panel panels[] = {std::move(batch), std::move(pages), std::move(time)};
   return write_plot(path,

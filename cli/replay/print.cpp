@@ -58,16 +58,17 @@ void print_work(const Replay& replay) {
 
 void print_speed(const Replay& replay) {
   const Summary& summary = replay.summary;
-  const Roofline& roofline = replay.roofline;
   line("speed", fmt::format("{:.0f} tokens/s, {:.1f} sequences a step (mean), {} (most)", summary.tokens_per_s,
                             summary.mean_batch, summary.max_batch));
   line("step", fmt::format("{:.2f} ms (median), {:.2f} ms (p99)", 1e3 * summary.step_p50, 1e3 * summary.step_p99));
+  line("work", fmt::format("{:.1f} GFLOP/s, {:.1f} GB/s", 1e-9 * summary.flops, 1e-9 * summary.bytes_per_s));
+  if (!replay.roofline) return;
+  const Roofline& roofline = *replay.roofline;
   std::string share = roofline.credible() ? fmt::format("{:.1f} % of the roofline", 100 * summary.share)
-                                          : "share of the roofline unknown, as the measured peak was disturbed";
-  line("work", fmt::format("{:.1f} GFLOP/s, {:.1f} GB/s: {}", 1e-9 * summary.flops, 1e-9 * summary.bytes_per_s, share));
-  line("roofline", fmt::format("{:.1f} GFLOP/s ({}), {:.1f} GB/s read; compute is the bound of {:.0f} % of the work",
-                               1e-9 * roofline.peak_flops, roofline.instruction, 1e-9 * roofline.bandwidth,
-                               100 * summary.compute_bound));
+                                          : "an unknown share of the roofline, as the measured peak was disturbed";
+  line("", fmt::format("= {}: {:.1f} GFLOP/s ({}), {:.1f} GB/s read", share, 1e-9 * roofline.peak_flops,
+                       roofline.instruction, 1e-9 * roofline.bandwidth));
+  line("", fmt::format("(compute is the bound of {:.0f} % of the work)", 100 * summary.compute_bound));
 }
 
 void print_memory(const Replay& replay) {

@@ -38,6 +38,7 @@ struct Options {
   int64_t verify = 24;
   std::string backend;
   int threads = 0;
+  bool no_roofline = false;
   std::string plot;
   std::string json;
 };
@@ -91,6 +92,8 @@ void add_options(CLI::App& verb, Options& options) {
       ->capture_default_str();
   add_backend_option(verb, options.backend);
   add_threads_option(verb, options.threads);
+  verb.add_flag("--no-roofline", options.no_roofline,
+                "Do not measure what this machine could do at best: saves seconds, and the share of it is unknown");
   verb.add_option("--plot", options.plot,
                   "Draw batch, page use and step time over the run: a file that ends in .svg or .png")
       ->type_name("FILE");
@@ -147,6 +150,13 @@ Status check_outputs(Options& options) {
   return {};
 }
 
+/// A disturbed peak gets a second chance once the run is over.
+void retry_if_disturbed(std::optional<Roofline>& roofline) {
+  if (!roofline || roofline->credible() || interrupted()) return;
+  Result<Roofline> again = measure_roofline(roofline->backend, roofline->dtype, roofline->threads);
+  if (again.ok() && again.value().peak_flops > roofline->peak_flops) roofline = again.value();
+}
+
 int run_verb(Options options) {
   if (Status status = check_outputs(options); !status.ok()) return fail(status);
   const Result<Trace> trace = load_trace(options);
@@ -155,22 +165,21 @@ int run_verb(Options options) {
   if (!config.ok()) return fail(config.status());
 
   catch_interrupts();
-  Result<Roofline> roofline = measure_roofline(config.value().backend, DType::bfloat16, config.value().threads);
-  if (!roofline.ok()) return fail(roofline.status());
-  Result<RunResult> run = [&] {
-    int64_t tokens = 0;
-    for (const Request& request : trace.value().requests) tokens += request.answer;
-    Progress progress("replay", tokens);
+  std::optional<Roofline> roofline;
+  if (!options.no_roofline) {
+    Result<Roofline> measured = measure_roofline(config.value().backend, DType::bfloat16, config.value().threads);
+    if (!measured.ok()) return fail(measured.status());
+    roofline = measured.value();
+  }
+  const Result<RunResult> run = [&] {
+    Progress progress("replay", answer_tokens(trace.value()));
     return run_replay(config.value(), trace.value(), progress);
   }();
   if (!run.ok()) return fail(run.status());
-  if (!roofline.value().credible() && !interrupted() && run.value().times.total > kLongRun) {
-    Result<Roofline> again = measure_roofline(config.value().backend, DType::bfloat16, config.value().threads);
-    if (again.ok() && again.value().peak_flops > roofline.value().peak_flops) roofline = again;
-  }
+  if (run.value().times.total > kLongRun) retry_if_disturbed(roofline);
 
-  const Summary summary = summarise(config.value(), trace.value(), run.value(), roofline.value());
-  const Replay replay{config.value(), trace.value(), run.value(), summary, roofline.value()};
+  const Summary summary = summarise(config.value(), trace.value(), run.value(), roofline);
+  const Replay replay{config.value(), trace.value(), run.value(), summary, roofline};
   print_replay(replay);
   if (!options.json.empty()) {
     if (Status status = write_json(options.json, to_json(replay)); !status.ok()) return fail(status);
@@ -186,11 +195,11 @@ int run_verb(Options options) {
 
 void add_replay(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb =
-      add_verb(app, "replay",
-               "Replay a trace of requests through a paged KV cache: continuous batching, requests in order of "
-               "arrival, as fast as this machine decodes (arrival times are not waited for)",
-               [=] { return run_verb(*options); });
+  CLI::App* verb = add_verb(app, "replay", "Replay a trace of requests through a paged KV cache",
+                            [=] { return run_verb(*options); });
+  verb->footer(
+      "Continuous batching: requests are admitted in their order while pages are free, as fast as this machine "
+      "decodes;\narrival times are not waited for. Ctrl-C ends the run with the report so far.");
   add_options(*verb, *options);
 }
 

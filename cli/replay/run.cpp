@@ -38,8 +38,7 @@ class Run {
         progress_(progress),
         scheduler_(trace.requests, pages),
         decoder_(config.model, config.max_batch, config.backend, config.threads, config.seed),
-        total_tokens_(answer_tokens(trace)),
-        samples_(config.samples, total_tokens_, config.seed) {}
+        samples_(config.samples, answer_tokens(trace), config.seed) {}
 
   Result<RunResult> go() {
     start_ = Clock::now();
@@ -56,12 +55,6 @@ class Run {
   }
 
  private:
-  static int64_t answer_tokens(const Trace& trace) {
-    int64_t sum = 0;
-    for (const Request& request : trace.requests) sum += request.answer;
-    return sum;
-  }
-
   [[nodiscard]] bool must_stop() const {
     return interrupted() || (config_.time_limit > 0 && seconds_since(start_) >= config_.time_limit);
   }
@@ -158,7 +151,6 @@ class Run {
   Progress& progress_;
   Scheduler scheduler_;
   BatchDecoder decoder_;
-  int64_t total_tokens_;
   SampleChooser samples_;
   Clock::time_point start_;
   std::vector<int64_t> slots_;
@@ -180,12 +172,11 @@ const char* name_of(Ending ending) {
 }
 
 Result<RunResult> run_replay(const RunConfig& config, const Trace& trace, Progress& progress) {
-  int64_t longest = 1;
-  for (const Request& request : trace.requests) longest = std::max(longest, request.total());
   // The arrays first: they are the ones that may not fit.
   Result<LatentCache> latents = LatentCache::make(config.cache_shape(), config.seed);
   if (!latents.ok()) return latents.status();
-  Result<KvCache> pages = KvCache::make({config.num_pages, config.page_size, config.max_batch, longest});
+  Result<KvCache> pages = KvCache::make(
+      {config.num_pages, config.page_size, config.max_batch, std::max<int64_t>(longest_request(trace), 1)});
   if (!pages.ok()) return pages.status();
   return Run(config, trace, pages.value(), latents.value(), progress).go();
 }

@@ -19,10 +19,11 @@ double percentile(std::vector<double>& values, double share) {
 
 }  // namespace
 
-Summary summarise(const RunConfig& config, const Trace& trace, const RunResult& run, const Roofline& roofline) {
+Summary summarise(const RunConfig& config, const Trace& trace, const RunResult& run,
+                  const std::optional<Roofline>& roofline) {
   Summary summary;
   summary.total_requests = static_cast<int64_t>(trace.requests.size());
-  for (const Request& request : trace.requests) summary.max_len = std::max(summary.max_len, request.total());
+  summary.max_len = longest_request(trace);
   summary.tokens_per_s = static_cast<double>(run.generated_tokens) / run.times.service();
 
   const auto page_size = static_cast<double>(config.page_size);
@@ -35,7 +36,7 @@ Summary summarise(const RunConfig& config, const Trace& trace, const RunResult& 
   summary.utilisation_min = std::numeric_limits<double>::infinity();
   std::vector<double> step_seconds;
   for (const StepRecord& step : run.steps) {
-    const RooflineTime bound = bound_time(roofline, step.flop, step.bytes);
+    const RooflineTime bound = roofline ? bound_time(*roofline, step.flop, step.bytes) : RooflineTime{};
     const auto batch = static_cast<double>(step.batch);
     const auto tokens = static_cast<double>(step.tokens);
     const auto pages = static_cast<double>(step.used_pages);
@@ -58,7 +59,7 @@ Summary summarise(const RunConfig& config, const Trace& trace, const RunResult& 
   summary.mean_batch /= steps;
   summary.flops = flop / seconds;
   summary.bytes_per_s = bytes / seconds;
-  summary.share = least / seconds;
+  summary.share = roofline && roofline->credible() ? least / seconds : std::numeric_limits<double>::quiet_NaN();
   summary.compute_bound = least_compute / least;
   summary.utilisation_mean /= steps;
   summary.occupancy_mean /= steps;

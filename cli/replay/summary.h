@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "bench/roofline.h"
 #include "replay/run.h"
@@ -9,7 +10,7 @@
 
 namespace flash_mla::cli {
 
-/// Means and percentiles are over steps. NaN where there was no step.
+/// Means and percentiles are over steps. NaN where there was no step, or no credible roofline.
 struct Summary {
   int64_t total_requests = 0;
   int64_t max_len = 0;  ///< tokens of the longest request, prompt and answer
@@ -29,6 +30,7 @@ struct Summary {
   double preallocated_batch = 0;  ///< sequences that the pool would hold then
 };
 
-Summary summarise(const RunConfig& config, const Trace& trace, const RunResult& run, const Roofline& roofline);
+Summary summarise(const RunConfig& config, const Trace& trace, const RunResult& run,
+                  const std::optional<Roofline>& roofline);
 
 }  // namespace flash_mla::cli

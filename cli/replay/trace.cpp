@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -73,6 +74,18 @@ const char* name_of(TraceFormat format) {
       break;
   }
   return "auto";
+}
+
+int64_t answer_tokens(const Trace& trace) {
+  int64_t sum = 0;
+  for (const Request& request : trace.requests) sum += request.answer;
+  return sum;
+}
+
+int64_t longest_request(const Trace& trace) {
+  int64_t longest = 0;
+  for (const Request& request : trace.requests) longest = std::max(longest, request.total());
+  return longest;
 }
 
 Result<Trace> read_trace(std::istream& stream, std::string_view name, TraceFormat format, int64_t limit) {

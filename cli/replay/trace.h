@@ -33,6 +33,11 @@ struct Trace {
   std::vector<Request> requests;  ///< at least one
 };
 
+/// Over all requests.
+int64_t answer_tokens(const Trace& trace);
+/// Of the longest request, prompt and answer.
+int64_t longest_request(const Trace& trace);
+
 /// Reads up to `limit` requests (0: all). Errors name the file and the line: io_error (cannot be read),
 /// invalid_argument (malformed, or without a request).
 Result<Trace> read_trace(std::istream& stream, std::string_view name, TraceFormat format, int64_t limit);

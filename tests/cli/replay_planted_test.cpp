@@ -10,7 +10,7 @@ TEST(ReplayPlanted, AWrongKernelFailsTheRun) {
   const TemporaryFolder folder;
   const std::string trace = folder.file("trace.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\nt,100,20\n");
   const std::string arguments =
-      "replay --layers 1 --verify 10 --trace " + trace + " --json " + folder.path("replay.json");
+      "replay --layers 1 --no-roofline --verify 10 --trace " + trace + " --json " + folder.path("replay.json");
   EXPECT_EQ(run_command(arguments).exit_code, 0);
   const CommandResult planted = run_command(arguments, "LD_PRELOAD=" FLASH_MLA_PLANTED_DECODE);
   EXPECT_EQ(planted.exit_code, 1) << planted.err;
