@@ -14,6 +14,7 @@ test_packages=(
   g++-aarch64-linux-gnu qemu-user-static     # the NEON backends, and old x86-64 machines
   clang libclang-rt-14-dev libomp-dev        # libFuzzer
   clang-format clang-tidy shellcheck git     # lint
+  python3                                    # the sample trace is what its generator writes
 )
 
 say() {
