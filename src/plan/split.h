@@ -1,26 +1,15 @@
 // Split-KV planning as pure functions: which worker attends to which keys. No threads, no kernels, no pointers to data.
+// How it is done, and how well: docs/planner.md.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "plan/item.h"
+#include "plan/planner_memory.h"
+
 namespace flash_mla::plan {
-
-/// Query rows that share their keys: one sequence, one KV head, one block of rows. Its keys are numbered 0 to tokens - 1
-/// (the visible ones only, so windows and sinks leave no holes).
-struct Item {
-  int64_t tokens = 0;
-  double token_cost = 0;  ///< of one key, in the cost model's unit
-};
-
-/// Cost of a unit = unit_cost + tokens * token_cost, plus split_cost if its item has more than one unit (the partial
-/// result is written, read again and merged). One unit of cost is one nanosecond of one worker where constants are measured.
-struct CostModel {
-  double unit_cost = 0;
-  double split_cost = 0;
-  int64_t quantum = 16;  ///< a split unit holds a multiple of this many keys, but for an item's last
-};
 
 /// Keys [begin, end) of an item: the piece that one worker computes in one go.
 struct Unit {
@@ -31,19 +20,30 @@ struct Unit {
 };
 
 struct Schedule {
-  std::vector<Unit> units;           ///< grouped by part; within an item in key order
-  std::vector<int32_t> part_begin;   ///< [num_parts + 1] part p owns units [part_begin[p], part_begin[p + 1])
-  std::vector<int32_t> num_splits;   ///< [items] units of each item; 0-token items get one empty unit (they still write out)
-  double makespan = 0;               ///< cost of the dearest part
+  std::vector<Unit> units;          ///< grouped by part; within an item in key order
+  std::vector<int32_t> part_begin;  ///< [num_parts + 1] part p owns units [part_begin[p], part_begin[p + 1])
+  std::vector<int32_t>
+      num_splits;        ///< [items] units of each item; 0-token items get one empty unit (they still write out)
+  double makespan = 0;   ///< cost of the dearest part
+  PlannerMemory memory;  ///< the planner's own, kept so that the next plan allocates nothing
 };
 
-/// Balances items over num_parts; splits where that lowers the makespan. Reuses the schedule's memory.
+// All three take num_parts 1 to 1024, quantum >= 1, tokens >= 0, costs finite and >= 0; the callers check. Token counts
+// may add up to 2^53. The result depends on the arguments alone, not on what the schedule held before.
+
+/// Balances items over num_parts; splits where that lowers the makespan. Reuses the schedule's memory. O(n log
+/// num_parts) for n items. More than 2^31 - 1 - 4 * num_parts items are refused: no units, num_splits 0, makespan
+/// infinite.
 void plan_balanced(std::span<const Item> items, int num_parts, const CostModel& model, Schedule& schedule);
 
-/// Splits each item by its own tokens alone (never by the rest of the batch), then balances the units over num_parts.
+/// Splits each item by its own tokens alone, never by the rest of the batch or the number of parts (at most 1024 units,
+/// of 8 overheads at least), then balances the units over num_parts. O(units log num_parts). More than 2^31 - 1 units
+/// are refused as above.
 void plan_invariant(std::span<const Item> items, int num_parts, const CostModel& model, Schedule& schedule);
 
-/// No schedule can be shorter: max(total unsplit cost / num_parts, the best any one item can do with all parts alone).
+/// No schedule can be shorter: max(total unsplit cost / num_parts, the best any one item can do with all parts alone),
+/// raised by what those two overlook: forced splits, whole quanta, units that do not fit side by side. For tests and
+/// reports, as it takes milliseconds.
 double ideal_makespan(std::span<const Item> items, int num_parts, const CostModel& model);
 
 }  // namespace flash_mla::plan

@@ -1,0 +1,84 @@
+// plan_invariant: an item's splits follow from its own cost alone.
+#include <algorithm>
+#include <limits>
+
+#include "plan/balance.h"
+#include "plan/deal.h"
+#include "plan/emit.h"
+#include "plan/unit_cost.h"
+
+namespace flash_mla::plan {
+
+namespace {
+
+/// A unit of a split item holds keys worth at least so many overheads: splitting adds at most an eighth to an item's
+/// cost.
+constexpr double kLeastOverheads = 8;
+constexpr int64_t kMostSplits = 1024;
+
+Cut cut(const Item& item, const CostModel& model) {
+  const double keys = static_cast<double>(item.tokens) * item.token_cost;
+  const double least = kLeastOverheads * piece_overhead(model);
+  if (!(keys >= 2 * least) || item.tokens <= model.quantum) return {1, item.tokens};
+  const double most_splits = least > 0 ? keys / least : static_cast<double>(kMostSplits);
+  const int64_t splits = static_cast<int64_t>(std::min(most_splits, static_cast<double>(kMostSplits)));
+  const int64_t quanta = (item.tokens - 1) / model.quantum + 1;
+  const int64_t tokens = ((quanta - 1) / splits + 1) * model.quantum;
+  return {static_cast<int32_t>((item.tokens - 1) / tokens + 1), tokens};
+}
+
+/// Balances the units as items that cannot be split; then each item's parts, in order, get its units in key order.
+void balance_units(std::span<const Item> items, int num_parts, const CostModel& model, PlannerMemory& memory) {
+  memory.cost.clear();
+  memory.pieces.clear();
+  for (const Item& item : items) {
+    const Cut parts = cut(item, model);
+    for (int32_t split = 0; split < parts.num_units; ++split) {
+      const int64_t tokens = std::min(parts.tokens, item.tokens - split * parts.tokens);
+      memory.cost.push_back(unit_overhead(parts, model) + static_cast<double>(tokens) * item.token_cost);
+      memory.pieces.push_back({tokens, item.token_cost});
+    }
+  }
+  constexpr int64_t kUnsplittable = std::numeric_limits<int64_t>::max();
+  balance(memory.pieces, num_parts, {model.unit_cost, model.split_cost, kUnsplittable}, memory);
+
+  memory.trial.resize(memory.pieces.size());
+  for (const Placement& placement : memory.best) memory.trial[placement.item] = placement;
+  auto piece = memory.trial.begin();
+  for (size_t i = 0; i < items.size(); ++i) {
+    const Cut parts = cut(items[i], model);
+    const auto end = piece + parts.num_units;
+    std::sort(piece, end, [](const Placement& a, const Placement& b) { return a.part < b.part; });
+    for (int64_t left = items[i].tokens; piece != end; ++piece) {
+      piece->item = static_cast<int32_t>(i);
+      piece->tokens = std::min(parts.tokens, left);
+      left -= piece->tokens;
+    }
+  }
+  std::swap(memory.trial, memory.best);
+}
+
+}  // namespace
+
+void plan_invariant(std::span<const Item> items, int num_parts, const CostModel& model, Schedule& schedule) {
+  int64_t num_units = 0;
+  double total = 0;
+  double dearest = 0;
+  for (const Item& item : items) {
+    const Cut parts = cut(item, model);
+    num_units += parts.num_units;
+    const double overhead = unit_overhead(parts, model);
+    total += parts.num_units * overhead + static_cast<double>(item.tokens) * item.token_cost;
+    dearest = std::max(dearest, overhead + static_cast<double>(parts.tokens) * item.token_cost);
+  }
+  if (num_units > std::numeric_limits<int32_t>::max()) return refuse(items.size(), num_parts, schedule);
+
+  if (dearest <= total / num_parts * kSmallUnit) {
+    const auto cut_of = [&model](const Item& item) { return cut(item, model); };
+    return deal(items, num_parts, model, total, cut_of, schedule);
+  }
+  balance_units(items, num_parts, model, schedule.memory);
+  emit(items, num_parts, model, schedule);
+}
+
+}  // namespace flash_mla::plan
