@@ -14,6 +14,7 @@ namespace flash_mla::cli {
 namespace {
 
 constexpr int64_t kPoolRows = 8191;            // a prime, so that no period of pages or layers meets it
+constexpr int64_t kShift = 31;                 // elements; odd, so that it takes many rounds until rows come again
 constexpr size_t kHugePage = size_t{1} << 21;  // spares most of the TLB misses of shuffled pages
 constexpr int kNanByte = 0xff;                 // 0xffff is a NaN in bfloat16
 
@@ -56,24 +57,28 @@ Result<LatentCache> LatentCache::make(const CacheShape& shape, uint64_t seed) {
 }
 
 LatentCache::LatentCache(const CacheShape& shape, std::vector<Array> layers, uint64_t seed)
-    : shape_(shape), layers_(std::move(layers)), seed_(seed), pool_(kPoolRows, shape.d, seed) {}
+    : shape_(shape), layers_(std::move(layers)), seed_(seed), pool_(kPoolRows + 1, shape.d, seed) {}
 
 Tensor LatentCache::layer(int64_t index) const {
   return {layers_[index].get(), DType::bfloat16, {shape_.num_pages, shape_.page_size, 1, shape_.d}};
 }
 
-int64_t LatentCache::pool_row(int64_t request, int64_t layer, int64_t token) const {
-  const uint64_t start = hash(seed_, static_cast<uint64_t>(request), static_cast<uint64_t>(layer));
-  return static_cast<int64_t>((start % kPoolRows + static_cast<uint64_t>(token)) % kPoolRows);
+LatentCache::Run LatentCache::rows_from(int64_t request, int64_t layer, int64_t token) const {
+  const uint64_t start = hash(seed_, static_cast<uint64_t>(request), static_cast<uint64_t>(layer)) % kPoolRows;
+  const int64_t position = static_cast<int64_t>(start) + token;
+  const int64_t row = position % kPoolRows;
+  // Each time around the pool the rows begin elsewhere: equal keys would add up their rounding errors, not average them.
+  const int64_t shift = position / kPoolRows * kShift % shape_.d;
+  return {pool_.row(row) + shift, kPoolRows - row};
 }
 
 Status LatentCache::write_prompt(const Sequence& sequence, std::span<const int64_t> slots) {
   for (int64_t layer = 0; layer < shape_.layers; ++layer) {
     for (int64_t token = 0; token < sequence.length;) {
-      const int64_t row = pool_row(sequence.request, layer, token);
-      const int64_t count = std::min(sequence.length - token, kPoolRows - row);
+      const Run run = rows_from(sequence.request, layer, token);
+      const int64_t count = std::min(sequence.length - token, run.count);
       AppendArgs args;
-      args.rows = ConstTensor(pool_.row(row), DType::bfloat16, {count, 1, shape_.d});
+      args.rows = ConstTensor(run.rows, DType::bfloat16, {count, 1, shape_.d});
       args.slot_mapping = ConstTensor(slots.data() + token, DType::int64, {count});
       args.k_cache = this->layer(layer);
       if (Status status = append(args); !status.ok()) return status;
@@ -88,8 +93,8 @@ Status LatentCache::write_step(std::span<const Sequence> sequences, std::span<co
   step_rows_.resize(static_cast<size_t>(batch * shape_.d));
   for (int64_t layer = 0; layer < shape_.layers; ++layer) {
     for (int64_t i = 0; i < batch; ++i) {
-      const int64_t row = pool_row(sequences[i].request, layer, sequences[i].length - 1);
-      std::copy_n(pool_.row(row), shape_.d, step_rows_.data() + i * shape_.d);
+      const Run run = rows_from(sequences[i].request, layer, sequences[i].length - 1);
+      std::copy_n(run.rows, shape_.d, step_rows_.data() + i * shape_.d);
     }
     AppendArgs args;
     args.rows = ConstTensor(step_rows_.data(), DType::bfloat16, {batch, 1, shape_.d});

@@ -47,8 +47,12 @@ class LatentCache {
   using Array = std::unique_ptr<uint16_t[], FreeMemory>;
 
   LatentCache(const CacheShape& shape, std::vector<Array> layers, uint64_t seed);
-  /// The pool row of a token; the tokens after it are in the rows after it, and after the last row comes the first.
-  [[nodiscard]] int64_t pool_row(int64_t request, int64_t layer, int64_t token) const;
+  /// Where a token's row is in the pool, and how many of the tokens after it are in the rows after it.
+  struct Run {
+    const uint16_t* rows = nullptr;
+    int64_t count = 0;
+  };
+  [[nodiscard]] Run rows_from(int64_t request, int64_t layer, int64_t token) const;
 
   CacheShape shape_;
   std::vector<Array> layers_;
