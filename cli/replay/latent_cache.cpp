@@ -67,7 +67,7 @@ LatentCache::Run LatentCache::rows_from(int64_t request, int64_t layer, int64_t 
   const uint64_t start = hash(seed_, static_cast<uint64_t>(request), static_cast<uint64_t>(layer)) % kPoolRows;
   const int64_t position = static_cast<int64_t>(start) + token;
   const int64_t row = position % kPoolRows;
-  // Each time around the pool the rows begin elsewhere: the rounding errors of equal keys would add up, not average out.
+  // Each time around the pool the rows begin elsewhere, as rounding errors of equal keys would add up, not average out.
   const int64_t shift = position / kPoolRows * kShift % shape_.d;
   return {pool_.row(row) + shift, kPoolRows - row};
 }
