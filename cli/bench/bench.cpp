@@ -52,7 +52,7 @@ Status check_memory(const BenchCase& one) {
 /// Refuses what cannot run before anything is timed.
 Status check_cases(const std::vector<BenchCase>& cases, const Options& options) {
   for (const BenchCase& one : cases) {
-    if (const Status status = check_memory(one); !status.ok()) return status;
+    if (Status status = check_memory(one); !status.ok()) return status;
     PlanSpec spec;
     spec.shape = one.shape;
     spec.seqlens = one.seqlens.data();

@@ -148,7 +148,8 @@ Status plot_rows(const std::string& path, const std::vector<BenchRow>& rows, con
     const DecodeShape& shape = row.one.shape;
     Panel& panel = panel_for(panels, panel_title(row.one));
     Series& series = series_for(panel, fmt::format("{} x {}", shape.batch, row.one.s_k));
-    series.x.push_back(static_cast<double>(shape.h_q / shape.h_kv * shape.s_q));
+    const int64_t rows_a_key = shape.h_q / shape.h_kv * shape.s_q;
+    series.x.push_back(static_cast<double>(rows_a_key));
     series.y.push_back(100 * row.share->median);
   }
   for (Panel& panel : panels) {

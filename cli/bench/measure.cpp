@@ -15,7 +15,7 @@ constexpr double kShortestSample = 2e-3;
 Result<double> time_calls(Workload& workload, int64_t calls) {
   const double start = seconds_now();
   for (int64_t i = 0; i < calls; ++i) {
-    if (const Status status = workload.call(); !status.ok()) return status;
+    if (Status status = workload.call(); !status.ok()) return status;
   }
   return (seconds_now() - start) / static_cast<double>(calls);
 }
@@ -59,7 +59,7 @@ Roofline Bencher::roofline_of(const BenchCase& one) {
 }
 
 Result<BenchRow> Bencher::measure(const BenchCase& one, Workload& workload) {
-  if (const Status status = workload.plan(roofline_.backend.c_str(), roofline_.threads); !status.ok()) return status;
+  if (Status status = workload.plan(roofline_.backend.c_str(), roofline_.threads); !status.ok()) return status;
   BenchRow row;
   row.one = one;
   row.work = work_of(one);
@@ -90,7 +90,7 @@ Result<BenchRow> Bencher::measure(const BenchCase& one, Workload& workload) {
     }
     if (!one.cold) {
       // The meter has just read other memory.
-      if (const Status status = workload.call(); !status.ok()) return status;
+      if (Status status = workload.call(); !status.ok()) return status;
     }
     const Result<double> taken = time_calls(workload, calls);
     if (!taken.ok()) return taken.status();

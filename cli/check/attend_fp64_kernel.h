@@ -14,22 +14,23 @@
 namespace flash_mla::cli {
 namespace {
 
-constexpr int64_t kBlockKeys = 32;
-constexpr int64_t kRowPadding = 8;  // doubles; 512 columns alone would put 8 rows into one set of the first-level cache
+inline constexpr int64_t kBlockKeys = 32;
+inline constexpr int64_t kRowPadding =
+    8;  // doubles; 512 columns alone would put 8 rows into one set of the first-level cache
 
 template <int kWidth>
 using Doubles __attribute__((vector_size(8 * kWidth))) = double;
 template <int kWidth>
 using Integers __attribute__((vector_size(8 * kWidth))) = int64_t;
 
-double widen_bfloat16(uint16_t bits) {
+inline double widen_bfloat16(uint16_t bits) {
   const uint32_t wide = static_cast<uint32_t>(bits) << 16;
   float value;
   memcpy(&value, &wide, sizeof value);
   return value;
 }
 
-double widen_float16(uint16_t bits) {
+inline double widen_float16(uint16_t bits) {
   const uint32_t magnitude = static_cast<uint32_t>(bits & 0x7fffu) << 13;
   float value;
   memcpy(&value, &magnitude, sizeof value);
@@ -39,7 +40,7 @@ double widen_float16(uint16_t bits) {
   return (bits & 0x8000u) != 0 ? -value : value;
 }
 
-void widen_row(DType dtype, const void* data, int64_t offset, int64_t count, double* to) {
+inline void widen_row(DType dtype, const void* data, int64_t offset, int64_t count, double* to) {
   if (dtype == DType::bfloat16) {
     const auto* from = static_cast<const uint16_t*>(data) + offset;
     for (int64_t i = 0; i < count; ++i) to[i] = widen_bfloat16(from[i]);
@@ -156,7 +157,7 @@ void softmax_block(int64_t keys, int64_t lanes, double scale, double* scores, do
   }
 }
 
-void zero(double* to, int64_t count) {
+inline void zero(double* to, int64_t count) {
   memset(to, 0, static_cast<size_t>(count) * sizeof(double));
 }
 

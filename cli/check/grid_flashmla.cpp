@@ -28,8 +28,8 @@ std::vector<int32_t> draw_lengths(int64_t batch, int64_t s_k, bool varlen, bool 
   return lengths;
 }
 
-Family make_family(const char* group, int64_t batch, int64_t s_k, int64_t h_kv, std::vector<int64_t> s_q, bool varlen,
-                   bool zeros, uint64_t seed) {
+Family make_family(const char* group, int64_t batch, int64_t s_k, int64_t h_kv, const std::vector<int64_t>& s_q,
+                   bool varlen, bool zeros, uint64_t seed) {
   Family family;
   family.data.group = group;
   family.data.seed = mix(mix(mix(seed, static_cast<uint64_t>(batch)), static_cast<uint64_t>(s_k)),
