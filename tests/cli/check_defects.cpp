@@ -61,7 +61,7 @@ Defect before(const char* name, std::function<void(Call&)> change) {
 Defect after(const char* name, std::function<void(const DecodeArgs&)> change) {
   return {name, [change = std::move(change)](const Decoder& sound) -> Decoder {
             return [=](const PlanSpec& spec, const DecodeArgs& args) {
-              const Status status = sound(spec, args);
+              Status status = sound(spec, args);
               if (status.ok()) change(args);
               return status;
             };
