@@ -85,6 +85,7 @@ Status check_slots(const AppendArgs& args) {
 
 /// Copies one token's rows of all heads into columns [column, column + width) of its slot.
 void write(const ConstTensor& rows, int64_t token, const Tensor& cache, int64_t slot, int64_t column) {
+  if (rows.shape[2] == 0) return;  // nothing, whose address may be null
   const int64_t bytes = static_cast<int64_t>(size_of(cache.dtype));
   const int64_t page = slot / cache.shape[1], offset = slot % cache.shape[1];
   for (int64_t head = 0; head < cache.shape[2]; ++head) {
