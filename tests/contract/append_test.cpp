@@ -116,6 +116,17 @@ TEST_P(Append, LatentAndRopeApart) {
   }
 }
 
+TEST_P(Append, ViewsOfNothingMayBeNull) {
+  const std::vector<int64_t> slots = {3, 12};
+  const Array rows = make_rows(2, kWidth, 1), cache = make_cache(kWidth);
+  const ConstTensor no_rope(nullptr, dtype(), {2, kHeads, 0});
+  ASSERT_TRUE(
+      append({.rows = rows.view(), .rope = no_rope, .slot_mapping = slots_view(slots), .k_cache = cache.view()}).ok());
+  EXPECT_EQ(cached_row(cache, 12, 1, 0, kWidth), source_row(rows, 1, 1));
+  const ConstTensor no_rows(nullptr, dtype(), {0, kHeads, kWidth}), no_slots(nullptr, DType::int64, {0});
+  ASSERT_TRUE(append({.rows = no_rows, .slot_mapping = no_slots, .k_cache = cache.view()}).ok());
+}
+
 TEST_P(Append, SeparateValues) {
   const std::vector<int64_t> slots = {9, 1, 2};
   const Array rows = make_rows(3, kWidth, 1), v_rows = make_rows(3, kValueWidth, 2);

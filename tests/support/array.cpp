@@ -74,6 +74,9 @@ std::vector<std::byte> Array::bits() const {
 
 bool Array::surroundings_intact() const {
   if (!memory_.surroundings_intact()) return false;
+  size_t elements = 1;
+  for (int axis = 0; axis < view_.rank; ++axis) elements *= static_cast<size_t>(view_.shape[axis]);
+  if (elements * size_of(view_.dtype) == memory_.size()) return true;  // nothing lies between them
   std::vector<bool> used(memory_.size());
   const auto size = static_cast<int64_t>(size_of(view_.dtype));
   const int64_t start = static_cast<std::byte*>(view_.data) - memory_.data();
@@ -89,8 +92,8 @@ bool Array::untouched() const {
                                                       [](std::byte byte) { return byte == std::byte{kPoison}; });
 }
 
-std::vector<std::byte> Array::snapshot() const {
-  return {memory_.data(), memory_.data() + memory_.size()};
+void Array::reset() {
+  std::memset(memory_.data(), kPoison, memory_.size());
 }
 
 }  // namespace flash_mla::test

@@ -35,15 +35,16 @@ class Array {
   [[nodiscard]] bool surroundings_intact() const;
   /// Whether all of them are, elements too.
   [[nodiscard]] bool untouched() const;
-  /// The memory as it is: the elements and what lies between them.
-  [[nodiscard]] std::vector<std::byte> snapshot() const;
+  /// Poisons everything again.
+  void reset();
+  [[nodiscard]] const Memory& memory() const { return memory_; }
 
  private:
   [[nodiscard]] int64_t offset(int64_t i0, int64_t i1, int64_t i2, int64_t i3) const;
   template <class Visit>
   void for_each_element(Visit visit) const;
 
-  Memory memory_{0, Border::poison};
+  Memory memory_{0, Border::heap};
   Tensor view_;
 };
 

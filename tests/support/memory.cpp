@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -16,6 +17,13 @@ constexpr std::byte kPoisonByte{kPoison};
 
 // An inaccessible page, whole pages with the bytes inside, another inaccessible page.
 Memory::Memory(size_t bytes, Border border) : bytes_(bytes) {
+  if (border == Border::heap) {
+    void* memory = nullptr;
+    if (posix_memalign(&memory, 64, bytes) != 0) throw std::bad_alloc();
+    data_ = static_cast<std::byte*>(memory);
+    std::memset(data_, kPoison, bytes);
+    return;
+  }
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t slack = border == Border::poison ? 512 : 0;
   const size_t inside = std::max<size_t>((bytes + slack + page - 1) / page * page, page);
@@ -31,10 +39,15 @@ Memory::Memory(size_t bytes, Border border) : bytes_(bytes) {
 }
 
 Memory::~Memory() {
-  if (mapped_ != nullptr) munmap(mapped_, mapped_bytes_);
+  if (mapped_ != nullptr) {
+    munmap(mapped_, mapped_bytes_);
+  } else {
+    std::free(data_);
+  }
 }
 
 bool Memory::surroundings_intact() const {
+  if (mapped_ == nullptr) return true;
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const auto poison = [](std::byte byte) { return byte == kPoisonByte; };
   return std::all_of(mapped_ + page, data_, poison) &&

@@ -10,6 +10,7 @@ enum class Border {
   poison,  ///< bytes of all ones before and behind, to be looked at afterwards
   behind,  ///< an inaccessible page right behind the last byte
   before,  ///< an inaccessible page right before the first byte
+  heap,    ///< the heap's own: what AddressSanitizer watches, to the byte
 };
 
 /// Bytes of all ones: NaN in every floating type, -1 in integers.
@@ -33,7 +34,7 @@ class Memory {
   [[nodiscard]] bool surroundings_intact() const;
 
  private:
-  std::byte* mapped_ = nullptr;
+  std::byte* mapped_ = nullptr;  // the whole mapping; null: on the heap
   size_t mapped_bytes_ = 0;
   std::byte* data_ = nullptr;
   size_t bytes_ = 0;

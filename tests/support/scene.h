@@ -80,6 +80,7 @@ struct Output {
   [[nodiscard]] bool operator==(const Output& other) const {
     return out.bits() == other.out.bits() && lse.bits() == other.lse.bits();
   }
+  void reset() { out.reset(), lse.reset(); }
   [[nodiscard]] bool untouched() const { return out.untouched() && lse.untouched(); }
   [[nodiscard]] bool surroundings_intact() const { return out.surroundings_intact() && lse.surroundings_intact(); }
 };
