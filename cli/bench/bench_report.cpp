@@ -62,6 +62,7 @@ void order_points(Series& series) {
     series.y.push_back(sum / static_cast<double>(end - i));
     i = end;
   }
+  series.points = series.x.size() == 1;  // a line needs two
 }
 
 }  // namespace
