@@ -71,7 +71,7 @@ std::vector<CacheLevel> caches_from_cpu() {
   __cpuid(0, eax, ebx, ecx, edx);
   bool amd = ebx == 0x68747541u || ebx == 0x6f677948u;  // "Auth"enticAMD, "Hygo"nGenuine
   unsigned leaf = amd ? 0x8000001Du : 4u;
-  if (__get_cpuid_max(leaf & 0x80000000u, nullptr) < leaf) return caches;
+  if (static_cast<unsigned>(__get_cpuid_max(leaf & 0x80000000u, nullptr)) < leaf) return caches;
   for (unsigned index = 0; index < 16; ++index) {
     __cpuid_count(leaf, index, eax, ebx, ecx, edx);
     unsigned type = eax & 31u;
