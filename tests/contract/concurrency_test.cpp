@@ -59,6 +59,7 @@ TEST_P(Concurrency, ThreadsOfOneCall) {
   RunOptions with = options();
   with.workers = 6;
   with.executor = &serial;
+  EXPECT_GT(make_plan(scene, with).num_split_units(), 0);
   const Output expected = run(scene, with);
   with.executor = &threads;
   for (int repeat = 0; repeat < 5; ++repeat) EXPECT_EQ(run(scene, with), expected);

@@ -77,12 +77,12 @@ bool Array::surroundings_intact() const {
   size_t elements = 1;
   for (int axis = 0; axis < view_.rank; ++axis) elements *= static_cast<size_t>(view_.shape[axis]);
   if (elements * size_of(view_.dtype) == memory_.size()) return true;  // nothing lies between them
-  std::vector<bool> used(memory_.size());
+  std::vector<char> used(memory_.size());
   const auto size = static_cast<int64_t>(size_of(view_.dtype));
   const int64_t start = static_cast<std::byte*>(view_.data) - memory_.data();
-  for_each_element([&](int64_t at) { std::fill_n(used.begin() + start + at * size, size, true); });
+  for_each_element([&](int64_t at) { std::memset(used.data() + start + at * size, 1, static_cast<size_t>(size)); });
   for (size_t i = 0; i < used.size(); ++i) {
-    if (!used[i] && memory_.data()[i] != std::byte{kPoison}) return false;
+    if (used[i] == 0 && memory_.data()[i] != std::byte{kPoison}) return false;
   }
   return true;
 }
