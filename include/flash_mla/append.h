@@ -16,8 +16,8 @@ struct AppendArgs {
   Tensor v_cache;            ///< absent, or [num_pages, page_size, h_kv, d_v]
 };
 
-/// Copies each token's rows to its slot. Errors: invalid_argument (a slot out of range or named twice included); nothing
-/// is written then.
+/// Copies each token's rows to its slot. Errors: invalid_argument (a slot out of range or named twice included);
+/// nothing is written then.
 FLASH_MLA_API Status append(const AppendArgs& args);
 
 }  // namespace flash_mla

@@ -19,9 +19,9 @@ struct KvCacheGeometry {
   int64_t max_tokens = 0;     ///< longest sequence: sets the columns of the page table
 };
 
-/// A pool of pages and the sequences that own them. A sequence is a row of the page table, named by its index until it is
-/// removed; unused rows have length 0, so the whole table can be handed to decode() as it is, without a copy. One writer
-/// at a time. Every operation is O(1) a page and allocates nothing.
+/// A pool of pages and the sequences that own them. A sequence is a row of the page table, named by its index until it
+/// is removed; unused rows have length 0, so the whole table can be handed to decode() as it is, without a copy. One
+/// writer at a time. Every operation is O(1) a page and allocates nothing.
 class FLASH_MLA_API KvCache {
  public:
   static Result<KvCache> make(const KvCacheGeometry& geometry);
@@ -31,8 +31,8 @@ class FLASH_MLA_API KvCache {
 
   /// A new, empty sequence: the index of its row. Errors: out_of_pages when all rows are in use.
   Result<int64_t> add_sequence();
-  /// Grows a sequence by slots.size() tokens and writes where each goes (page * page_size + offset), as append() takes it.
-  /// Errors: not_found, invalid_argument (longer than max_tokens), out_of_pages; nothing changes then.
+  /// Grows a sequence by slots.size() tokens and writes where each goes (page * page_size + offset), as append() takes
+  /// it. Errors: not_found, invalid_argument (longer than max_tokens), out_of_pages; nothing changes then.
   Status append_tokens(int64_t sequence, std::span<int64_t> slots);
   /// Frees the sequence and its pages. Errors: not_found.
   Status remove_sequence(int64_t sequence);
@@ -44,8 +44,8 @@ class FLASH_MLA_API KvCache {
   [[nodiscard]] int64_t num_tokens() const;  ///< over all sequences
   [[nodiscard]] const KvCacheGeometry& geometry() const;
 
-  /// [max_sequences, ceil(max_tokens / page_size)] int32, and [max_sequences] int32. Valid until the cache is destroyed;
-  /// contents follow the operations above.
+  /// [max_sequences, ceil(max_tokens / page_size)] int32, and [max_sequences] int32. Valid until the cache is
+  /// destroyed; contents follow the operations above.
   [[nodiscard]] ConstTensor page_table() const;
   [[nodiscard]] ConstTensor seqlens() const;
 

@@ -16,8 +16,8 @@ struct PartialResult {
 };
 
 /// out = sum_i exp(lse_i - lse) out_i with lse = log sum_i exp(lse_i): the attention over the union of the parts' keys
-/// (split-KV, shared prefixes, context parallelism). A part with lse = -inf adds nothing, whatever its out holds; if all
-/// are empty the row is empty (0, -inf). Merging one part copies it. `out` and `lse` may be one of the parts.
+/// (split-KV, shared prefixes, context parallelism). A part with lse = -inf adds nothing, whatever its out holds; if
+/// all are empty the row is empty (0, -inf). Merging one part copies it. `out` and `lse` may be one of the parts.
 /// Errors: invalid_argument; nothing is written then.
 FLASH_MLA_API Status merge(std::span<const PartialResult> parts, const Tensor& out, const Tensor& lse);
 
