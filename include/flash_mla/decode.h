@@ -16,14 +16,14 @@ namespace flash_mla {
 /// The arrays of one decode call. Strides are free except that the last one is 1 (a stride is 0 or more; axes of extent
 /// 1 may carry any). The same arrays feed decode() and reference_decode().
 struct DecodeArgs {
-  ConstTensor q;           ///< [b, s_q, h_q, d], or ragged [total_q, h_q, d] with cu_seqlens_q
-  ConstTensor k_cache;     ///< [num_pages, page_size, h_kv, d], dtype of q
-  ConstTensor v_cache;     ///< absent (V is the first d_v columns of K), or [num_pages, page_size, h_kv, d_v]
-  ConstTensor page_table;  ///< [b, max_pages] int32: page of tokens [i * page_size, (i + 1) * page_size) of a sequence
-  ConstTensor seqlens;     ///< [b] int32
-  ConstTensor cu_seqlens_q;     ///< absent, or [b + 1] int32
-  Tensor out;                   ///< [b, s_q, h_q, d_v] or ragged [total_q, h_q, d_v]; dtype of q, or float32
-  Tensor lse;                   ///< [b, h_q, s_q] or ragged [h_q, total_q] float32; absent if not wanted
+  ConstTensor q;             ///< [b, s_q, h_q, d], or ragged [total_q, h_q, d] with cu_seqlens_q
+  ConstTensor k_cache;       ///< [num_pages, page_size, h_kv, d], dtype of q
+  ConstTensor v_cache;       ///< absent (V is the first d_v columns of K), or [num_pages, page_size, h_kv, d_v]
+  ConstTensor page_table;    ///< [b, max_pages] int32: page of a sequence's tokens [i * page_size, (i + 1) * page_size)
+  ConstTensor seqlens;       ///< [b] int32
+  ConstTensor cu_seqlens_q;  ///< absent, or [b + 1] int32
+  Tensor out;                ///< [b, s_q, h_q, d_v] or ragged [total_q, h_q, d_v]; dtype of q, or float32
+  Tensor lse;                ///< [b, h_q, s_q] or ragged [h_q, total_q] float32; absent if not wanted
   std::optional<double> scale;  ///< softmax scale, of float32's range; default d^-0.5
   void* workspace = nullptr;  ///< plan.workspace_size() bytes, aligned to kWorkspaceAlignment; not shared by calls that
                               ///< run at the same time

@@ -39,16 +39,14 @@ struct Mask {
 };
 
 enum class PlanMode : int32_t {
-  standard = 0,  ///< best balance for this batch
-  batch_invariant =
-      1,  ///< a sequence is split by its own length alone: its bits do not depend on the rest of the batch
+  standard = 0,         ///< best balance for this batch
+  batch_invariant = 1,  ///< a sequence is split by its own length alone: no bit depends on the rest of the batch
 };
 
 struct PlanSpec {
   DecodeShape shape;
-  const int32_t* seqlens = nullptr;  ///< [b] cached tokens of each sequence, its new ones included; 0 is legal
-  const int32_t* cu_seqlens_q =
-      nullptr;  ///< [b + 1] for ragged q: sequence i owns query rows cu[i] to cu[i + 1]; or null
+  const int32_t* seqlens = nullptr;       ///< [b] cached tokens of each sequence, its new ones included; 0 is legal
+  const int32_t* cu_seqlens_q = nullptr;  ///< [b + 1] for ragged q: sequence i owns query rows cu[i] to cu[i + 1]
   Mask mask;
   PlanMode mode = PlanMode::standard;
   int num_workers = 0;       ///< workers to balance for, 1 to 1024; 0 means default_num_workers()

@@ -3,6 +3,7 @@
 set -euo pipefail
 readme=$1 example=$2
 
+# shellcheck disable=SC2016  # the fence of a code block is no command
 block=$(sed -n '/^```cpp$/,/^```$/p' "$readme" | sed '1d;$d')
 if [ -z "$block" ]; then
   echo "no C++ block in $readme"
