@@ -4,6 +4,7 @@ set -euo pipefail
 readme=$1 command=$2
 
 count=0
+# shellcheck disable=SC2016  # the fence of a code block is no command
 while read -r -a words; do
   echo "+ ${words[*]}"
   "$command" "${words[@]:1}" </dev/null >/dev/null
