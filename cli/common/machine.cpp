@@ -33,12 +33,16 @@ void read_cpuinfo(Machine& machine) {
   std::ifstream file("/proc/cpuinfo");
   std::set<std::pair<std::string, std::string>> cores;
   std::string package;
+  std::string implementer;
+  std::string part;
   for (std::string line; std::getline(file, line);) {
     size_t colon = line.find(':');
     if (colon == std::string::npos) continue;
     std::string key = trim(std::string_view(line).substr(0, colon));
     std::string value = trim(std::string_view(line).substr(colon + 1));
     if (key == "model name" && machine.cpu.empty()) machine.cpu = value;
+    if (key == "CPU implementer") implementer = value;  // Arm, where there is no model name
+    if (key == "CPU part") part = value;
     if (key == "physical id") package = value;
     if (key == "core id") cores.emplace(package, value);
     if ((key == "flags" || key == "Features") && machine.isa.empty()) {
@@ -50,6 +54,7 @@ void read_cpuinfo(Machine& machine) {
     }
   }
   machine.cores = static_cast<int>(cores.size());
+  if (machine.cpu.empty() && !part.empty()) machine.cpu = "implementer " + implementer + " part " + part;
 }
 
 void read_memory(Machine& machine) {
