@@ -13,7 +13,8 @@ namespace flash_mla::plan {
 
 namespace {
 
-constexpr double kCloseEnough = 1.005;  // of a bound: below what any cost model predicts
+constexpr double kCloseEnough = 1.005;  // of a bound: finer than any cost model predicts
+constexpr double kFar = 1.04;           // of a bound: worth another start
 constexpr size_t kManyItems = 2048;     // beyond these, and 16 a part, items are crumbs while a target is searched
 constexpr int kMaxBisections = 8;
 constexpr int64_t kRefineBudget = 40000;  // pairs of units and parts, some 5 ns each
@@ -82,6 +83,30 @@ double measure_load(const PackingProblem& problem) {
   return *std::max_element(memory.load.begin(), memory.load.end());
 }
 
+/// Where a schedule is far from the bound: refines others, packed for lower targets whose misfits overfill some parts.
+/// For the last, 0, that is the longest-processing-time rule.
+void start_elsewhere(const PackingProblem& problem, double bound, double makespan) {
+  PlannerMemory& memory = problem.memory;
+  for (const double target : {bound * 1.01, bound * 1.03, 0.0}) {
+    if (makespan <= bound * kFar) return;
+    std::swap(memory.best, memory.kept);
+    if (target == 0) {
+      spread_whole(problem);
+    } else if (std::isinf(pack(problem, target, Misfits::overfill))) {
+      std::swap(memory.best, memory.kept);
+      continue;
+    } else {
+      std::swap(memory.best, memory.trial);
+    }
+    const double refined = refine(problem, bound * kCloseEnough, kRefineBudget);
+    if (refined < makespan) {
+      makespan = refined;
+    } else {
+      std::swap(memory.best, memory.kept);
+    }
+  }
+}
+
 }  // namespace
 
 void balance(std::span<const Item> items, int num_parts, const CostModel& model, PlannerMemory& memory) {
@@ -105,7 +130,9 @@ void balance(std::span<const Item> items, int num_parts, const CostModel& model,
   if (!found && !whole_may_do) spread_whole(problem);
   makespan = measure_load(problem);
   if (found && problem.num_coarse < items.size()) makespan = spread(problem, problem.num_coarse);
-  if (makespan > bound * kCloseEnough) refine(problem, bound * kCloseEnough, kRefineBudget);
+  if (makespan <= bound * kCloseEnough) return;
+  makespan = refine(problem, bound * kCloseEnough, kRefineBudget);
+  if (problem.num_coarse == items.size()) start_elsewhere(problem, bound, makespan);
 }
 
 }  // namespace flash_mla::plan

@@ -10,9 +10,9 @@
 namespace flash_mla::plan {
 
 void plan_balanced(std::span<const Item> items, int num_parts, const CostModel& model, Schedule& schedule) {
-  constexpr size_t kMostUnits = std::numeric_limits<int32_t>::max();
-  if (items.size() > kMostUnits - 4 * static_cast<size_t>(num_parts)) return refuse(0, num_parts, schedule);
+  if (most_units(items.size(), num_parts) > std::numeric_limits<int32_t>::max()) return refuse(num_parts, schedule);
 
+  reserve(items.size(), num_parts, schedule);
   PlannerMemory& memory = schedule.memory;
   memory.cost.resize(items.size());
   double total = 0;
@@ -23,7 +23,7 @@ void plan_balanced(std::span<const Item> items, int num_parts, const CostModel& 
     dearest = std::max(dearest, memory.cost[i]);
   }
   if (dearest <= total / num_parts * kSmallUnit) {
-    const auto whole = [](const Item& item) { return Cut{1, item.tokens}; };
+    const auto whole = [](const Item& item) { return Cut{.tokens = item.tokens}; };
     return deal(items, num_parts, model, total, whole, schedule);
   }
   balance(items, num_parts, model, memory);

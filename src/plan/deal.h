@@ -11,10 +11,21 @@ namespace flash_mla::plan {
 /// Units at most this share of a part's fair load are dealt: then no part is off its load by more than half of one.
 inline constexpr double kSmallUnit = 1.0 / 64;
 
-/// How an item is cut: num_units units of `tokens` keys, the last of them shorter.
+/// How an item is cut: into units of `least` keys, but the first num_longer of a quantum more and the last of what is
+/// left.
 struct Cut {
   int32_t num_units = 1;
   int64_t tokens = 0;
+  int64_t least = 0;
+  int64_t num_longer = 0;
+  int64_t quantum = 0;
+
+  /// Where a unit begins; of num_units, where the last ends.
+  int64_t border(int32_t split) const {
+    return split == num_units ? tokens : split * least + std::min<int64_t>(split, num_longer) * quantum;
+  }
+  /// Keys of the longest unit.
+  int64_t most() const { return border(1); }
 };
 
 inline double unit_overhead(const Cut& cut, const CostModel& model) {
@@ -37,15 +48,15 @@ void deal(std::span<const Item> items, int num_parts, const CostModel& model, do
     schedule.makespan = std::max(schedule.makespan, load);
     left -= load;
     load = 0;
-    fair = left / (num_parts - static_cast<int>(schedule.part_begin.size()) + 1);
+    fair = left / std::max(1, num_parts + 1 - static_cast<int>(schedule.part_begin.size()));
   };
   for (size_t i = 0; i < items.size(); ++i) {
     const Cut cut = cut_of(items[i]);
     const double overhead = unit_overhead(cut, model);
     schedule.num_splits.push_back(cut.num_units);
     for (int32_t split = 0; split < cut.num_units; ++split) {
-      const int64_t begin = split * cut.tokens;
-      const int64_t end = split + 1 < cut.num_units ? begin + cut.tokens : items[i].tokens;
+      const int64_t begin = cut.border(split);
+      const int64_t end = cut.border(split + 1);
       const double cost = overhead + static_cast<double>(end - begin) * items[i].token_cost;
       if (load + cost / 2 > fair && static_cast<int>(schedule.part_begin.size()) < num_parts) close_part();
       schedule.units.push_back({static_cast<int32_t>(i), split, begin, end});

@@ -8,7 +8,14 @@
 
 namespace flash_mla::plan {
 
-void emit(std::span<const Item> items, int num_parts, const CostModel& model, Schedule& schedule) {
+void reserve(size_t num_items, int num_parts, Schedule& schedule) {
+  make_room(schedule.units, most_units(num_items, num_parts));
+  make_room(schedule.part_begin, static_cast<size_t>(num_parts) + 1);
+  make_room(schedule.num_splits, num_items);
+  schedule.memory.reserve(num_items, num_parts);
+}
+
+void group_by_part(int num_parts, Schedule& schedule) {
   const std::vector<Placement>& placements = schedule.memory.best;
   std::vector<int32_t>& begin = schedule.part_begin;
   begin.assign(static_cast<size_t>(num_parts) + 1, 0);
@@ -22,7 +29,10 @@ void emit(std::span<const Item> items, int num_parts, const CostModel& model, Sc
   }
   std::move_backward(begin.begin(), begin.end() - 1, begin.end());
   begin[0] = 0;
+}
 
+void emit(std::span<const Item> items, int num_parts, const CostModel& model, Schedule& schedule) {
+  group_by_part(num_parts, schedule);
   schedule.num_splits.assign(items.size(), 0);
   schedule.memory.keys_done.assign(items.size(), 0);
   for (Unit& unit : schedule.units) {
@@ -50,10 +60,10 @@ double measure_makespan(std::span<const Item> items, const CostModel& model, con
   return dearest;
 }
 
-void refuse(size_t num_items, int num_parts, Schedule& schedule) {
+void refuse(int num_parts, Schedule& schedule) {
   schedule.units.clear();
   schedule.part_begin.assign(static_cast<size_t>(num_parts) + 1, 0);
-  schedule.num_splits.assign(num_items, 0);
+  schedule.num_splits.clear();
   schedule.makespan = std::numeric_limits<double>::infinity();
 }
 

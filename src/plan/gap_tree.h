@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,10 +16,12 @@ class GapTree {
  public:
   static constexpr int kMaxParts = 1024;
 
+  static size_t nodes_for(int num_parts) { return 2 * std::bit_ceil(static_cast<size_t>(num_parts)); }
+
   /// A view of `nodes`, which it resizes; all parts start with `gap` >= 0.
-  GapTree(std::vector<double>& nodes, int num_parts, double gap) : nodes_(nodes) {
-    while (leaves_ < num_parts) leaves_ *= 2;
-    nodes_.assign(2 * static_cast<size_t>(leaves_), -1);
+  GapTree(std::vector<double>& nodes, int num_parts, double gap)
+      : nodes_(nodes), leaves_(static_cast<int>(nodes_for(num_parts) / 2)) {
+    nodes_.assign(nodes_for(num_parts), -1);
     for (int part = 0; part < num_parts; ++part) nodes_[leaves_ + part] = with_number(gap, part);
     for (int node = leaves_ - 1; node > 0; --node) nodes_[node] = std::max(nodes_[2 * node], nodes_[2 * node + 1]);
   }
@@ -59,7 +62,7 @@ class GapTree {
   }
 
   std::vector<double>& nodes_;
-  int leaves_ = 1;
+  int leaves_;
 };
 
 }  // namespace flash_mla::plan

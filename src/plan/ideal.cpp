@@ -8,14 +8,21 @@ namespace flash_mla::plan {
 
 namespace {
 
+/// The largest target found to be refuted, or `low`: tries ever larger steps, then halves the last one.
 template <class Refutes>
 double raise(double low, double high, Question& question, const Refutes& refutes) {
-  constexpr double kPrecision = 1e-4;
+  constexpr double kPrecision = 5e-4;
   const auto refuted = [&](double target) {
     set_target(target, question);
     return refutes(question);
   };
-  if (!refuted(low)) return low;
+  for (double step = 2 * kPrecision; low * (1 + step) < high; step *= 2) {
+    if (!refuted(low * (1 + step))) {
+      high = low * (1 + step);
+      break;
+    }
+    low *= 1 + step;
+  }
   while (high - low > kPrecision * high) {
     const double middle = (low + high) / 2;
     (refuted(middle) ? low : high) = middle;

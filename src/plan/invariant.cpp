@@ -19,43 +19,39 @@ constexpr int64_t kMostSplits = 1024;
 Cut cut(const Item& item, const CostModel& model) {
   const double keys = static_cast<double>(item.tokens) * item.token_cost;
   const double least = kLeastOverheads * piece_overhead(model);
-  if (!(keys >= 2 * least) || item.tokens <= model.quantum) return {1, item.tokens};
+  if (!(keys >= 2 * least) || item.tokens <= model.quantum) return {.tokens = item.tokens};
   const double most_splits = least > 0 ? keys / least : static_cast<double>(kMostSplits);
-  const int64_t splits = static_cast<int64_t>(std::min(most_splits, static_cast<double>(kMostSplits)));
   const int64_t quanta = (item.tokens - 1) / model.quantum + 1;
-  const int64_t tokens = ((quanta - 1) / splits + 1) * model.quantum;
-  return {static_cast<int32_t>((item.tokens - 1) / tokens + 1), tokens};
+  const int64_t splits =
+      std::min(quanta, static_cast<int64_t>(std::min(most_splits, static_cast<double>(kMostSplits))));
+  return {static_cast<int32_t>(splits), item.tokens, quanta / splits * model.quantum, quanta % splits, model.quantum};
 }
 
-/// Balances the units as items that cannot be split; then each item's parts, in order, get its units in key order.
-void balance_units(std::span<const Item> items, int num_parts, const CostModel& model, PlannerMemory& memory) {
+/// Balances the units as items that cannot be split.
+void balance_units(std::span<const Item> items, int num_parts, const CostModel& model, Schedule& schedule) {
+  PlannerMemory& memory = schedule.memory;
+  make_room(memory.pieces, memory.cost.capacity());
+  make_room(memory.piece_units, memory.cost.capacity());
   memory.cost.clear();
   memory.pieces.clear();
-  for (const Item& item : items) {
-    const Cut parts = cut(item, model);
+  memory.piece_units.clear();
+  schedule.num_splits.clear();
+  for (size_t i = 0; i < items.size(); ++i) {
+    const Cut parts = cut(items[i], model);
     for (int32_t split = 0; split < parts.num_units; ++split) {
-      const int64_t tokens = std::min(parts.tokens, item.tokens - split * parts.tokens);
-      memory.cost.push_back(unit_overhead(parts, model) + static_cast<double>(tokens) * item.token_cost);
-      memory.pieces.push_back({tokens, item.token_cost});
+      const Unit unit = {static_cast<int32_t>(i), split, parts.border(split), parts.border(split + 1)};
+      const int64_t tokens = unit.end - unit.begin;
+      memory.cost.push_back(unit_overhead(parts, model) + static_cast<double>(tokens) * items[i].token_cost);
+      memory.pieces.push_back({tokens, items[i].token_cost});
+      memory.piece_units.push_back(unit);
     }
+    schedule.num_splits.push_back(parts.num_units);
   }
   constexpr int64_t kUnsplittable = std::numeric_limits<int64_t>::max();
   balance(memory.pieces, num_parts, {model.unit_cost, model.split_cost, kUnsplittable}, memory);
-
-  memory.trial.resize(memory.pieces.size());
-  for (const Placement& placement : memory.best) memory.trial[placement.item] = placement;
-  auto piece = memory.trial.begin();
-  for (size_t i = 0; i < items.size(); ++i) {
-    const Cut parts = cut(items[i], model);
-    const auto end = piece + parts.num_units;
-    std::sort(piece, end, [](const Placement& a, const Placement& b) { return a.part < b.part; });
-    for (int64_t left = items[i].tokens; piece != end; ++piece) {
-      piece->item = static_cast<int32_t>(i);
-      piece->tokens = std::min(parts.tokens, left);
-      left -= piece->tokens;
-    }
-  }
-  std::swap(memory.trial, memory.best);
+  group_by_part(num_parts, schedule);
+  for (Unit& unit : schedule.units) unit = memory.piece_units[unit.item];
+  schedule.makespan = measure_makespan(items, model, schedule);
 }
 
 }  // namespace
@@ -69,16 +65,16 @@ void plan_invariant(std::span<const Item> items, int num_parts, const CostModel&
     num_units += parts.num_units;
     const double overhead = unit_overhead(parts, model);
     total += parts.num_units * overhead + static_cast<double>(item.tokens) * item.token_cost;
-    dearest = std::max(dearest, overhead + static_cast<double>(parts.tokens) * item.token_cost);
+    dearest = std::max(dearest, overhead + static_cast<double>(parts.most()) * item.token_cost);
   }
-  if (num_units > std::numeric_limits<int32_t>::max()) return refuse(items.size(), num_parts, schedule);
+  if (num_units > std::numeric_limits<int32_t>::max()) return refuse(num_parts, schedule);
 
+  reserve(static_cast<size_t>(num_units), num_parts, schedule);
   if (dearest <= total / num_parts * kSmallUnit) {
     const auto cut_of = [&model](const Item& item) { return cut(item, model); };
     return deal(items, num_parts, model, total, cut_of, schedule);
   }
-  balance_units(items, num_parts, model, schedule.memory);
-  emit(items, num_parts, model, schedule);
+  balance_units(items, num_parts, model, schedule);
 }
 
 }  // namespace flash_mla::plan

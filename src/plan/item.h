@@ -1,4 +1,4 @@
-// What is to be split over workers, and what that costs.
+// What is to be split over workers, what that costs, and what it is split into.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,14 @@ struct CostModel {
   double unit_cost = 0;
   double split_cost = 0;
   int64_t quantum = 16;  ///< a split unit holds a multiple of this many keys, but for an item's last
+};
+
+/// Keys [begin, end) of an item: the piece that one worker computes in one go.
+struct Unit {
+  int32_t item = 0;
+  int32_t split = 0;  ///< 0 .. splits of its item - 1, in key order
+  int64_t begin = 0;
+  int64_t end = 0;
 };
 
 }  // namespace flash_mla::plan

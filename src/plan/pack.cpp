@@ -17,8 +17,9 @@ constexpr double kOutOfReach = std::numeric_limits<double>::infinity();
 /// units, [back_, num_parts) by full units that hold their item's last keys, and those between take all the rest.
 class Packing {
  public:
-  Packing(const PackingProblem& problem, double target)
+  Packing(const PackingProblem& problem, double target, Misfits misfits)
       : problem_(problem),
+        overfill_(misfits == Misfits::overfill),
         memory_(problem.memory),
         quantum_(problem.model.quantum),
         room_(target * (1 + 1e-9)),
@@ -36,6 +37,7 @@ class Packing {
     sort_remainders();
     place_all();
     if (!memory_.misfits.empty()) {
+      if (overfill_) return kOutOfReach;
       if (!fill_gaps()) return kOutOfReach;
       place_all();
       if (!memory_.misfits.empty()) return kOutOfReach;
@@ -43,7 +45,7 @@ class Packing {
     memory_.load.resize(problem_.num_parts);
     for (int part = 0; part < problem_.num_parts; ++part) memory_.load[part] = room_ - gaps_.gap(part);
     const double total = std::accumulate(memory_.load.begin(), memory_.load.end(), problem_.crumbs);
-    if (total > room_ * problem_.num_parts) return kOutOfReach;
+    if (!overfill_ && total > room_ * problem_.num_parts) return kOutOfReach;
     return *std::max_element(memory_.load.begin(), memory_.load.end());
   }
 
@@ -106,6 +108,10 @@ class Packing {
         piece = {item, problem_.items[item].tokens, whole};
         part = gaps_.first_with(whole, 0);
       }
+      if (part < 0 && overfill_) {
+        part = gaps_.roomiest();
+        if (part < front_ || part >= back_) part = -1;
+      }
       if (part >= 0) {
         place(piece.item, part, piece.tokens, piece.cost);
       } else {
@@ -155,6 +161,7 @@ class Packing {
   }
 
   const PackingProblem& problem_;
+  bool overfill_;
   PlannerMemory& memory_;
   int64_t quantum_;
   double room_;
@@ -167,8 +174,8 @@ class Packing {
 
 }  // namespace
 
-double pack(const PackingProblem& problem, double target) {
-  return Packing(problem, target).run();
+double pack(const PackingProblem& problem, double target, Misfits misfits) {
+  return Packing(problem, target, misfits).run();
 }
 
 double spread(const PackingProblem& problem, size_t first) {

@@ -17,6 +17,9 @@ struct PackingProblem {
   double crumbs;          ///< their cost
 };
 
+/// What happens to items that find no room: they are split, or the roomiest parts are filled beyond the target.
+enum class Misfits { split, overfill };
+
 /// Fills memory.trial with the coarse items' placements and memory.load with the parts'. Returns the dearest part's
 /// load, or infinity if the target is out of reach of this heuristic:
 /// 1. items dearer than the target are cut into units that fill a part each, and a remainder;
@@ -24,7 +27,7 @@ struct PackingProblem {
 /// search
 ///    for the target is MULTIFIT: Coffman, Garey and Johnson, 1978);
 /// 3. what found no room is cut to fill the gaps, roomiest first (the wrap-around rule of McNaughton, 1959).
-double pack(const PackingProblem& problem, double target);
+double pack(const PackingProblem& problem, double target, Misfits misfits = Misfits::split);
 
 /// Adds order[first, n) whole to memory.best, each to the part with the least load (longest processing time first:
 /// Graham, 1969). Updates memory.load and returns its largest.

@@ -1,6 +1,8 @@
 // What the planner remembers between calls: buffers only, never results.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -23,14 +25,30 @@ struct Remainder {
   double cost = 0;
 };
 
+/// Units of a schedule: packing adds two for each part at most, and refining as many.
+constexpr size_t most_units(size_t num_items, int num_parts) {
+  return num_items + 4 * static_cast<size_t>(num_parts);
+}
+
+/// Capacity for `count`, at least doubled where it grows: batches that grow a little each step seldom allocate.
+template <class T>
+void make_room(std::vector<T>& list, size_t count) {
+  if (list.capacity() < count) list.reserve(std::max(count, 2 * list.capacity()));
+}
+
 struct PlannerMemory {
+  /// Makes room for all that batches of these sizes need, whichever way they are planned.
+  void reserve(size_t num_items, int num_parts);
+
   std::vector<double> cost;           ///< [items] of each item unsplit
   std::vector<int32_t> order;         ///< [items] dearest first
   std::vector<uint64_t> sort_keys;    ///< [2 * items]
   std::vector<Item> pieces;           ///< [units] of an invariant plan
+  std::vector<Unit> piece_units;      ///< [units]
   std::vector<double> load;           ///< [parts]
   std::vector<double> gap_tree;       ///< [2 * parts, rounded up to a power of two]
   std::vector<Placement> best;        ///< of the best schedule so far
+  std::vector<Placement> kept;        ///< of the best schedule while another is refined
   std::vector<Placement> trial;       ///< of the target being tried
   std::vector<Remainder> remainders;  ///< of items dearer than the target
   std::vector<Remainder> misfits;     ///< found no part with room

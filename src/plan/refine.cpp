@@ -140,6 +140,8 @@ class Refinement {
   void consider_moving_some(int32_t unit, const Split& split, int to) {
     const int64_t quantum = problem_.model.quantum;
     const int64_t tail = least_tail(item_of(unit).tokens, quantum);
+    const bool is_new = memory_.unit_in_part[to] == kNone;
+    if (is_new && units_.size() >= most_units(problem_.items.size(), problem_.num_parts)) return;
     const bool takes_tail = to > split.last_part;
     if (takes_tail && from_ != split.last_part) return;
     const int64_t least = takes_tail ? tail : quantum;
@@ -148,7 +150,7 @@ class Refinement {
 
     const double token_cost = item_of(unit).token_cost;
     const double from_load = load_[from_] + (split.num_units == 1 ? problem_.model.split_cost : 0);
-    const double to_load = load_[to] + (memory_.unit_in_part[to] == kNone ? piece_overhead(problem_.model) : 0);
+    const double to_load = load_[to] + (is_new ? piece_overhead(problem_.model) : 0);
     if (to_load >= best_.dearer) return;
     const int64_t even = keys_within((from_load - to_load) / 2, token_cost, most);
     const int64_t below = even <= least ? least : least + round_down(even - least, quantum);

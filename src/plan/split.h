@@ -11,34 +11,25 @@
 
 namespace flash_mla::plan {
 
-/// Keys [begin, end) of an item: the piece that one worker computes in one go.
-struct Unit {
-  int32_t item = 0;
-  int32_t split = 0;  ///< 0 .. splits of its item - 1, in key order
-  int64_t begin = 0;
-  int64_t end = 0;
-};
-
 struct Schedule {
-  std::vector<Unit> units;          ///< grouped by part; within an item in key order
+  std::vector<Unit> units;          ///< grouped by part
   std::vector<int32_t> part_begin;  ///< [num_parts + 1] part p owns units [part_begin[p], part_begin[p + 1])
-  std::vector<int32_t>
-      num_splits;        ///< [items] units of each item; 0-token items get one empty unit (they still write out)
-  double makespan = 0;   ///< cost of the dearest part
-  PlannerMemory memory;  ///< the planner's own, kept so that the next plan allocates nothing
+  std::vector<int32_t> num_splits;  ///< [items] units of each; 0-token items get one empty unit (they still write out)
+  double makespan = 0;              ///< cost of the dearest part
+  PlannerMemory memory;             ///< the planner's own, kept so that the next plan allocates nothing
 };
 
 // All three take num_parts 1 to 1024, quantum >= 1, tokens >= 0, costs finite and >= 0; the callers check. Token counts
 // may add up to 2^53. The result depends on the arguments alone, not on what the schedule held before.
 
-/// Balances items over num_parts; splits where that lowers the makespan. Reuses the schedule's memory. O(n log
-/// num_parts) for n items. More than 2^31 - 1 - 4 * num_parts items are refused: no units, num_splits 0, makespan
-/// infinite.
+/// Balances items over num_parts; splits where that lowers the makespan. Reuses the schedule's memory. An item has at
+/// most one unit in a part, and its units come in key order. O(n log num_parts) for n items. More than 2^31 - 1 - 4 *
+/// num_parts items are refused: units and num_splits are empty, makespan is infinite.
 void plan_balanced(std::span<const Item> items, int num_parts, const CostModel& model, Schedule& schedule);
 
 /// Splits each item by its own tokens alone, never by the rest of the batch or the number of parts (at most 1024 units,
-/// of 8 overheads at least), then balances the units over num_parts. O(units log num_parts). More than 2^31 - 1 units
-/// are refused as above.
+/// with keys worth 8 overheads on average), then balances the units over num_parts: an item's units may come in any
+/// order. O(units log num_parts). More than 2^31 - 1 units are refused as above.
 void plan_invariant(std::span<const Item> items, int num_parts, const CostModel& model, Schedule& schedule);
 
 /// No schedule can be shorter: max(total unsplit cost / num_parts, the best any one item can do with all parts alone),
