@@ -17,7 +17,7 @@ using internal::RowBlock;
 using internal::WorkspaceLayout;
 
 constexpr int kMaxWorkers = 1024;
-constexpr int64_t kMaxBlocks = INT32_MAX / 2;
+constexpr int64_t kMaxBlocks = int64_t{1} << 24;  // 1.2 GB of plan: lengths that ask for more are a mistake
 
 Status check_spec(const PlanSpec& spec) {
   const bool ragged = spec.cu_seqlens_q != nullptr;
