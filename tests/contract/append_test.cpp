@@ -158,6 +158,7 @@ TEST_P(Append, MinusOneSkipsTheToken) {
                       .v_cache = v_cache.view()})
                   .ok());
   EXPECT_EQ(cached_row(cache, 6, 1, 0, kWidth), source_row(rows, 1, 1));
+  EXPECT_EQ(cached_row(v_cache, 6, 1, 0, kValueWidth), source_row(v_rows, 1, 1));
   expect_others_untouched(cache, slots);
   expect_others_untouched(v_cache, slots);
 }

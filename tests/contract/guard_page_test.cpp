@@ -8,14 +8,14 @@ namespace {
 
 class GuardPages : public PerBackendAndType {
  protected:
-  static void expect_inside(SceneSpec spec) {
+  static void expect_inside(SceneSpec spec, int most_workers = 3) {
     spec.page_seed = 0;
     for (const Border border : {Border::behind, Border::before}) {
       spec.border = border;
       spec.cut_cache = border == Border::behind;
       const Scene scene(spec);
       const ReferenceResult reference = scene.reference();
-      for (const int workers : {1, 3}) {
+      for (const int workers : {1, most_workers}) {
         RunOptions with = options();
         with.workers = workers;
         EXPECT_TRUE(is_accurate(scene, run(scene, with), reference));
@@ -53,6 +53,15 @@ TEST_P(GuardPages, RaggedQueriesWithWindows) {
                  .seqlens = {150, 0, 129},
                  .cu_seqlens_q = {0, 1, 1, 6},
                  .mask = {.causal = true, .window = 70, .sinks = 2}});
+}
+
+// Partial results lie last in the workspace.
+TEST_P(GuardPages, SplitSequences) {
+  const SceneSpec spec{.shape = shape({.h_q = 9, .h_kv = 3, .d = 40, .d_v = 33, .page_size = 16}), .seqlens = {1003}};
+  RunOptions with = options();
+  with.workers = 8;
+  EXPECT_GT(make_plan(Scene(spec), with).num_split_units(), 0);
+  expect_inside(spec, 8);
 }
 
 FLASH_MLA_PER_BACKEND_AND_TYPE(GuardPages);

@@ -3,8 +3,10 @@
 #include <cxxabi.h>
 #include <elf.h>
 #include <link.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,8 +22,11 @@ namespace {
 constexpr int kMostSamples = 1000;
 uintptr_t samples[kMostSamples];
 std::atomic<int> num_samples{0};
+pid_t sampled_thread = 0;
 
+// The timer counts all threads' time, and idle threads of OpenMP's may spin.
 void take_sample(int, siginfo_t*, void* context) {
+  if (static_cast<pid_t>(syscall(SYS_gettid)) != sampled_thread) return;
   const mcontext_t& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
   const int index = num_samples.fetch_add(1);
   if (index >= kMostSamples) return;
@@ -93,6 +98,7 @@ class SymbolTable {
 std::vector<std::string> sampled_functions(int count, const std::function<void()>& work) {
   count = std::min(count, kMostSamples);
   num_samples = 0;
+  sampled_thread = static_cast<pid_t>(syscall(SYS_gettid));
   struct sigaction action = {}, before = {};
   action.sa_sigaction = take_sample;
   action.sa_flags = SA_SIGINFO | SA_RESTART;
