@@ -9,7 +9,7 @@ using Math = Float32Math<Avx512>;
 
 const Kernels kAvx512Bf16Kernels = {
     {attend<Math, FromFloat32>, attend<Avx512Bf16Math, FromBfloat16>, attend<Math, FromFloat16>},
-    merge_rows<Math>,
+    merge_rows<Avx512Bf16Math>,
     210};
 
 }  // namespace flash_mla::cpu
