@@ -17,7 +17,8 @@ using internal::RowBlock;
 using internal::WorkspaceLayout;
 
 constexpr int kMaxWorkers = 1024;
-constexpr int64_t kMaxBlocks = int64_t{1} << 24;  // 1.2 GB of plan: lengths that ask for more are a mistake
+// The planner makes at most 1024 units of a block and numbers them in 31 bits.
+constexpr int64_t kMaxBlocks = (int64_t{1} << 21) - 1;
 
 Status check_spec(const PlanSpec& spec) {
   const bool ragged = spec.cu_seqlens_q != nullptr;

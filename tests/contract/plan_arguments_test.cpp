@@ -92,7 +92,7 @@ TEST(PlanArguments, ManyBlocks) {
         spec.shape.s_q = INT32_MAX;
         spec.shape.d = spec.shape.d_v = 1024;
       },
-      "b, s_q and h_q give more than 16777216 blocks of query rows; split the batch");
+      "b, s_q and h_q give more than 2097151 blocks of query rows; split the batch");
 }
 
 TEST(PlanArguments, Lengths) {
