@@ -93,7 +93,10 @@ void fuzz_decode(Bytes& bytes) {
     const Result<Plan> plan = Plan::make(spec);
     require(plan.ok() || call.spoiled.contents, "no plan for a good spec", plan.status().message());
     require(!plan.ok() || !negative, "a plan for negative lengths");
-    if (plan.ok()) run_plan(call, plan.value(), slip, reverse, reference);
+    // Lengths of 2^31 are legal for a plan, and partial results of their splits do not fit in memory.
+    if (plan.ok() && plan.value().workspace_size() < size_t{1} << 26) {
+      run_plan(call, plan.value(), slip, reverse, reference);
+    }
   }
 }
 
