@@ -1,10 +1,7 @@
 #include "bench/read_meter.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -16,7 +13,6 @@ namespace {
 
 using Vector = int64_t __attribute__((vector_size(16)));
 constexpr int64_t kPage = 4096;
-constexpr int64_t kHugePage = int64_t{2} << 20;
 constexpr int64_t kBlock = 512;
 constexpr int64_t kLine = 64;
 
@@ -96,16 +92,10 @@ int64_t uncached_bytes() {
   return std::max(4 * last_level_cache_bytes(), int64_t{256} << 20);
 }
 
-void ReadMeter::Release::operator()(char* memory) const {
-  std::free(memory);
-}
-
 ReadMeter::ReadMeter(int64_t bytes, int threads)
     : slice_(round_up((bytes + threads - 1) / threads, kPage)), threads_(threads) {
-  const int64_t total = round_up(slice_ * threads, kHugePage);
-  memory_.reset(static_cast<char*>(std::aligned_alloc(kHugePage, static_cast<size_t>(total))));
+  memory_.reset(static_cast<char*>(allocate_pages(static_cast<size_t>(slice_ * threads))));
   if (memory_ == nullptr) throw std::bad_alloc();
-  madvise(memory_.get(), static_cast<size_t>(total), MADV_HUGEPAGE);
   // Written by the thread that will read it, so that the pages are near it.
   time_team(threads_,
             [&](int thread) { std::memset(memory_.get() + thread * slice_, thread + 1, static_cast<size_t>(slice_)); });

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
+
+#include "common/huge_pages.h"
 
 namespace flash_mla::cli {
 
@@ -22,10 +23,7 @@ class ReadMeter {
  private:
   [[nodiscard]] double measure(int loop, int64_t passes) const;
 
-  struct Release {
-    void operator()(char* memory) const;
-  };
-  std::unique_ptr<char, Release> memory_;
+  Memory<char> memory_;
   int64_t slice_ = 0;
   int threads_;
   int loop_ = 0;

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
-#include <memory>
 #include <new>
+
+#include "common/huge_pages.h"
 
 namespace flash_mla::cli {
 
@@ -15,19 +15,15 @@ class Buffer {
     if (bytes > capacity_) {
       memory_.reset();
       capacity_ = 0;
-      const size_t rounded = (bytes + 63) / 64 * 64;
-      memory_.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)));
+      memory_.reset(static_cast<std::byte*>(allocate_pages(bytes)));
       if (memory_ == nullptr) throw std::bad_alloc();
-      capacity_ = rounded;
+      capacity_ = bytes;
     }
     return memory_.get();
   }
 
  private:
-  struct Free {
-    void operator()(std::byte* memory) const { std::free(memory); }
-  };
-  std::unique_ptr<std::byte, Free> memory_;
+  Memory<std::byte> memory_;
   size_t capacity_ = 0;
 };
 

@@ -1,10 +1,8 @@
 #include "replay/latent_cache.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "common/machine.h"
@@ -13,16 +11,14 @@
 namespace flash_mla::cli {
 namespace {
 
-constexpr int64_t kPoolRows = 8191;            // a prime, so that no period of pages or layers meets it
-constexpr int64_t kShift = 31;                 // elements; odd, so that it takes many rounds until rows come again
-constexpr size_t kHugePage = size_t{1} << 21;  // spares most of the TLB misses of shuffled pages
-constexpr int kNanByte = 0xff;                 // 0xffff is a NaN in bfloat16
+constexpr int64_t kPoolRows = 8191;  // a prime, so that no period of pages or layers meets it
+constexpr int64_t kShift = 31;       // elements; odd, so that it takes many rounds until rows come again
+constexpr int kNanByte = 0xff;       // 0xffff is a NaN in bfloat16
 
 uint16_t* allocate(int64_t bytes) {
-  const size_t size = (static_cast<size_t>(bytes) + kHugePage - 1) / kHugePage * kHugePage;
-  void* memory = std::aligned_alloc(kHugePage, size);
+  const auto size = static_cast<size_t>(bytes);
+  void* memory = allocate_pages(size);
   if (memory == nullptr) return nullptr;
-  madvise(memory, size, MADV_HUGEPAGE);
   std::memset(memory, kNanByte, size);
   return static_cast<uint16_t*>(memory);
 }
@@ -40,10 +36,6 @@ Status too_large(const CacheShape& shape) {
 Status check_memory(const CacheShape& shape) {
   const int64_t available = this_machine().memory_available_bytes;
   return available > 0 && shape.bytes() > available ? too_large(shape) : Status();
-}
-
-void LatentCache::FreeMemory::operator()(uint16_t* memory) const {
-  std::free(memory);
 }
 
 Result<LatentCache> LatentCache::make(const CacheShape& shape, uint64_t seed) {

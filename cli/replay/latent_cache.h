@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
+#include "common/huge_pages.h"
 #include "flash_mla/status.h"
 #include "flash_mla/tensor.h"
 #include "replay/model.h"
@@ -41,10 +41,7 @@ class LatentCache {
   [[nodiscard]] Tensor layer(int64_t index) const;
 
  private:
-  struct FreeMemory {
-    void operator()(uint16_t* memory) const;
-  };
-  using Array = std::unique_ptr<uint16_t[], FreeMemory>;
+  using Array = Memory<uint16_t>;
 
   LatentCache(const CacheShape& shape, std::vector<Array> layers, uint64_t seed);
   /// Where a token's row is in the pool, and how many of the tokens after it are in the rows after it.
