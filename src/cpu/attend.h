@@ -25,6 +25,7 @@ struct Scratch {
   float* output;      // [panels][blocks][16][block width]
   float* scores;      // [kMaxTileKeys][16]
   uint32_t* weights;  // [kMaxTileKeys / kDepth][16]
+  uint32_t* rest;     // as weights
   char* outstanding;  // [panels] of kOutstandingBytes
   typename M::Stored* staging;
 
@@ -39,69 +40,119 @@ struct Scratch {
     output = reinterpret_cast<float*>(take(int64_t{4} * panels * kPanelRows * widths.v_row));
     scores = reinterpret_cast<float*>(take(int64_t{4} * kMaxTileKeys * kPanelRows));
     weights = reinterpret_cast<uint32_t*>(take(int64_t{4} * kMaxTileKeys * kPanelRows));
+    rest = reinterpret_cast<uint32_t*>(take(int64_t{4} * kMaxTileKeys * kPanelRows));
     outstanding = take(static_cast<int64_t>(kOutstandingBytes) * panels);
     staging = reinterpret_cast<typename M::Stored*>(p);
   }
 };
 
+/// A unit under way.
 template <class M, class From>
-void attend(const Unit& unit, void* memory) {
-  constexpr float kLog2E = 1.44269504088896f;
-  constexpr int kWidth = M::kPvVecs * M::kLanes;
-  const Widths<M> widths(unit);
-  const int panels = static_cast<int>((unit.row_count + kPanelRows - 1) / kPanelRows);
-  const Scratch<M> scratch(memory, panels, widths);
-  const int64_t query_words = static_cast<int64_t>(widths.words) * kPanelRows;
-  const int64_t output_floats = static_cast<int64_t>(widths.v_row) * kPanelRows;
-  // A scale of 0 makes all weights equal; the least normal number does the same and keeps hidden keys (-inf) hidden.
-  const float magnitude = unit.scale < 0 ? -unit.scale : unit.scale;
-  const float scale_log2 = magnitude > 0 ? magnitude * kLog2E : 0x1p-126f;
-
-  Panel panel[kMaxUnitRows / kPanelRows];
-  Outstanding<M> outstanding[kMaxUnitRows / kPanelRows];
-  for (int p = 0; p < panels; ++p) {
-    const int64_t first_row = unit.row_begin + p * kPanelRows;
-    start_panel(unit, first_row, panel[p]);
-    outstanding[p].start(scratch.outstanding + p * kOutstandingBytes);
-    pack_queries<M, From>(unit, first_row, panel[p].rows, widths.words, scratch.queries + p * query_words);
-  }
-
-  KeyTile<M, From> tile(unit, widths, scratch.staging);
-  Prefetcher prefetcher;
-  for (int64_t begin = unit.begin; begin < unit.end; begin += unit.tile_keys) {
-    const int64_t end = minimum(begin + unit.tile_keys, unit.end);
-    tile.load(begin, end);
-    const int64_t qk_iterations = (tile.count + M::kQkKeys - 1) / M::kQkKeys * (widths.words / 2);
-    const int64_t pv_iterations = (kPanelRows + M::kPvRows - 1) / M::kPvRows * widths.blocks * (tile.count / M::kDepth);
-    tile.prefetch(end, minimum(end + unit.tile_keys, unit.end), panels * (qk_iterations + pv_iterations), prefetcher);
-
-    const int32_t first_key = tile.key[0], last_key = tile.key[tile.count - 1];
-    for (int p = 0; p < panels; ++p) {
-      Panel& rows = panel[p];
-      if (first_key >= rows.most_end) continue;
-      alignas(64) float max[kPanelRows];
-      qk_tile<M>(scratch.queries + p * query_words, tile.k, tile.count, widths.words, scratch.scores, max, prefetcher);
-      uint32_t live = 0xffff;
-      if (!sees_all(unit, rows, first_key, last_key)) {
-        live = hide_keys(unit, rows, tile.key, tile.count, scratch.scores);
-        if (live == 0) continue;
-        tile_max<M>(scratch.scores, tile.count, max);
-      }
-      float* output = scratch.output + p * output_floats;
-      softmax_tile<M>(rows, outstanding[p], scale_log2, scratch.scores, max, tile.count, scratch.weights, output,
-                      widths.blocks, kWidth);
-      pv_tile<M>(scratch.weights, tile.v, (tile.count + M::kDepth - 1) / M::kDepth, widths.blocks, output, rows.rows,
-                 live, !rows.touched, prefetcher);
-      rows.touched = true;
-      outstanding[p].note(rows, scale_log2, scratch.scores, max, tile.count, tile.v, output, widths.blocks);
-      if (!tile.in_place()) outstanding[p].add(rows, output, widths.blocks);
+class Attention {
+ public:
+  Attention(const Unit& unit, void* memory)
+      : unit_(unit),
+        widths_(unit),
+        panels_(static_cast<int>((unit.row_count + kPanelRows - 1) / kPanelRows)),
+        scratch_(memory, panels_, widths_),
+        in_two_steps_(M::kDepth == 2 && unit.d_v <= kNarrow) {
+    // A scale of 0 makes all weights equal; the least normal number does the same and keeps hidden keys (-inf) hidden.
+    constexpr float kLog2E = 1.44269504088896f;
+    const float magnitude = unit.scale < 0 ? -unit.scale : unit.scale;
+    scale_log2_ = magnitude > 0 ? magnitude * kLog2E : 0x1p-126f;
+    for (int p = 0; p < panels_; ++p) {
+      const int64_t first_row = unit.row_begin + p * kPanelRows;
+      start_panel<M>(unit, first_row, widths_.words, panel_[p]);
+      outstanding_[p].start(scratch_.outstanding + p * kOutstandingBytes);
+      with_split<M>(panel_[p], [&]<int kSplit>() {
+        pack_queries<M, From, kSplit>(unit, first_row, panel_[p].rows, widths_.words, queries(p));
+      });
     }
   }
-  for (int p = 0; p < panels; ++p) {
-    float* output = scratch.output + p * output_floats;
-    outstanding[p].add(panel[p], output, widths.blocks);
-    write_panel<M>(unit, panel[p], unit.row_begin + p * kPanelRows, output, widths.blocks);
+
+  /// `next`, if any, is the unit that this thread will take up then: its first tile is fetched during the last of this.
+  void run(const Unit* next) {
+    KeyTile<M, From> tile(unit_, widths_);
+    Prefetcher prefetcher;
+    for (int64_t begin = unit_.begin; begin < unit_.end; begin += unit_.tile_keys) {
+      const int64_t end = minimum(begin + unit_.tile_keys, unit_.end);
+      tile.find(unit_, begin, end);
+      const bool last = end == unit_.end;
+      const Unit& later = last && next != nullptr ? *next : unit_;
+      const int64_t later_begin = last && next != nullptr ? next->begin : end;
+      tile.prefetch(later, later_begin, minimum(later_begin + later.tile_keys, later.end), iterations(tile.count),
+                    prefetcher);
+      tile.stage(unit_, scratch_.staging);
+      for (int p = 0; p < panels_; ++p) {
+        if (tile.key[0] >= panel_[p].most_end) continue;
+        with_split<M>(panel_[p], [&]<int kSplit>() { take_tile<kSplit>(p, tile, prefetcher); });
+      }
+    }
+    for (int p = 0; p < panels_; ++p) {
+      outstanding_[p].add(panel_[p], output(p), widths_.blocks);
+      write_panel<M>(unit_, panel_[p], unit_.row_begin + p * kPanelRows, output(p), widths_.blocks);
+    }
   }
+
+ private:
+  // Up to so many columns a value takes the weights in two bfloat16 steps: the fewer columns, the more an output row's
+  // direction may suffer from weights of one, and the less a second product costs.
+  static constexpr int kNarrow = 64;
+
+  uint32_t* queries(int p) const { return scratch_.queries + int64_t{p} * widths_.words * kPanelRows; }
+  float* output(int p) const { return scratch_.output + int64_t{p} * widths_.v_row * kPanelRows; }
+
+  /// Of the inner loops over a tile of `count` keys.
+  [[nodiscard]] int64_t iterations(int count) const {
+    int64_t sum = 0;
+    for (int p = 0; p < panels_; ++p) {
+      const int groups = (panel_[p].rows + M::kPvRows - 1) / M::kPvRows;
+      sum += int64_t{(count + M::kQkKeys - 1) / M::kQkKeys} * (widths_.words / (2 * panel_[p].split)) +
+             int64_t{groups} * widths_.blocks * (count / M::kDepth);
+    }
+    return sum;
+  }
+
+  template <int kSplit>
+  void take_tile(int p, const KeyTile<M, From>& tile, Prefetcher& prefetcher) {
+    constexpr int kWidth = M::kPvVecs * M::kLanes;
+    Panel& panel = panel_[p];
+    float *scores = scratch_.scores, *out = output(p);
+    alignas(64) float max[kPanelRows];
+    qk_tile<M, kSplit>(queries(p), tile.k(), tile.count, widths_.words, scores, max, prefetcher);
+    uint32_t live = 0xffff;
+    if (!sees_all(unit_, panel, tile.key[0], tile.key[tile.count - 1])) {
+      live = hide_keys<kSplit>(unit_, panel, tile.key, tile.count, scores);
+      if (live == 0) return;
+      tile_max<M, kSplit>(scores, tile.count, max);
+    }
+    uint32_t* rest = in_two_steps_ ? scratch_.rest : nullptr;
+    softmax_tile<M, kSplit>(panel, outstanding_[p], scale_log2_, scores, max, tile.count, scratch_.weights, rest, out,
+                            widths_.blocks, kWidth);
+    const int steps = (tile.count + M::kDepth - 1) / M::kDepth;
+    pv_tile<M>(scratch_.weights, tile.v(), steps, widths_.blocks, out, panel.rows, live, !panel.touched, prefetcher);
+    panel.touched = true;
+    if (rest != nullptr) {
+      pv_tile<M>(rest, tile.v(), steps, widths_.blocks, out, panel.rows, live, false, prefetcher);
+      return;
+    }
+    outstanding_[p].template note<kSplit>(panel, scale_log2_, scores, max, tile.count, tile.v(), out, widths_.blocks);
+    if (!tile.in_place()) outstanding_[p].add(panel, out, widths_.blocks);
+  }
+
+  const Unit& unit_;
+  const Widths<M> widths_;
+  const int panels_;
+  const Scratch<M> scratch_;
+  const bool in_two_steps_;
+  float scale_log2_;
+  Panel panel_[kMaxUnitRows / kPanelRows];
+  Outstanding<M> outstanding_[kMaxUnitRows / kPanelRows];
+};
+
+template <class M, class From>
+void attend(const Unit& unit, const Unit* next, void* scratch) {
+  Attention<M, From>(unit, scratch).run(next);
 }
 
 }  // namespace

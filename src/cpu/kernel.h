@@ -78,7 +78,8 @@ struct MergeRows {
   LseRows target_lse;
 };
 
-using AttendFunction = void (*)(const Unit& unit, void* scratch);
+/// `next`: the unit that the same thread will take up then, or null; its first keys are fetched in advance.
+using AttendFunction = void (*)(const Unit& unit, const Unit* next, void* scratch);
 using MergeFunction = void (*)(const MergeRows& merge, int64_t first, int64_t last);
 
 /// Bytes of scratch an attend function needs (alignment 64), the same for every ISA and element.

@@ -97,85 +97,98 @@ struct Widths {
   }
 };
 
+template <class A, class B>
+constexpr bool kSame = false;
+template <class A>
+constexpr bool kSame<A, A> = true;
+
 template <class M, class From>
 class KeyTile {
  public:
   using Stored = typename M::Stored;
   using Raw = typename From::Raw;
 
-  const Stored* k[kMaxTileKeys];
-  const Stored* v[kMaxTileKeys];
   int32_t key[kMaxTileKeys];  // position in the sequence
   int count = 0;
 
-  KeyTile(const Unit& unit, const Widths<M>& widths, Stored* staging)
-      : unit_(unit), widths_(widths), staging_(staging) {
-    const bool separate = unit.keys.v != nullptr;
-    direct_ = kSameElement && unit.d % M::kDepth == 0 && widths.v_row <= (separate ? unit.d_v : unit.d);
+  KeyTile(const Unit& unit, const Widths<M>& widths) : widths_(widths) {
+    separate_ = unit.keys.v != nullptr;
+    in_place_ = kSame<Stored, Raw> && unit.d % M::kDepth == 0 && widths.v_row <= (separate_ ? unit.d_v : unit.d);
   }
 
-  /// Whether the rows are the cache's own, which stay where they are when the next tile is loaded.
-  [[nodiscard]] bool in_place() const { return direct_; }
+  /// Whether the rows are the cache's own, which stay where they are when the next tile comes.
+  [[nodiscard]] bool in_place() const { return in_place_; }
+  /// [count] pointers to rows of keys and values, as the dot products take them; a row of zeros follows.
+  [[nodiscard]] const Stored* const* k() const { return rows_of(raw_k_, k_); }
+  [[nodiscard]] const Stored* const* v() const { return separate_ ? rows_of(raw_v_, v_) : k(); }
 
-  void load(int64_t begin, int64_t end) {
+  /// Finds the rows of visible keys [begin, end) of a unit.
+  void find(const Unit& unit, int64_t begin, int64_t end) {
+    const KeyPages& keys = unit.keys;
     count = 0;
-    for_each_run(unit_, begin, end, [&](int64_t first, int64_t k_offset, int64_t v_offset, int64_t keys) {
-      for (int64_t i = 0; i < keys; ++i, ++count) {
-        key[count] = static_cast<int32_t>(first + i);
-        place(k_offset + i * unit_.keys.k_token_stride, v_offset + i * unit_.keys.v_token_stride);
+    for_each_run(unit, begin, end, [&](int64_t first, int64_t k_offset, int64_t v_offset, int64_t n) {
+      const Raw* k_row = static_cast<const Raw*>(keys.k) + k_offset;
+      for (int64_t i = 0; i < n; ++i) {
+        key[count + i] = static_cast<int32_t>(first + i);
+        raw_k_[count + i] = k_row + i * keys.k_token_stride;
       }
+      if (separate_) {
+        const Raw* v_row = static_cast<const Raw*>(keys.v) + v_offset;
+        for (int64_t i = 0; i < n; ++i) raw_v_[count + i] = v_row + i * keys.v_token_stride;
+      }
+      count += static_cast<int>(n);
     });
-    if (count % M::kDepth != 0) v[count] = reinterpret_cast<const Stored*>(kZeroRow);
+    raw_k_[count] = raw_v_[count] = reinterpret_cast<const Raw*>(kZeroRow);
   }
 
-  /// Announces the rows of visible keys [begin, end), to be fetched over that many iterations.
-  void prefetch(int64_t begin, int64_t end, int64_t iterations, Prefetcher& prefetcher) const {
+  /// Converts or pads the rows where the dot products cannot take them as they are. Until then k() and v() are not set.
+  void stage(const Unit& unit, Stored* staging) {
+    if (in_place_) return;
+    for (int n = 0; n < count; ++n, staging += widths_.k_row) {
+      stage_row<M, From>(staging, raw_k_[n], unit.d, widths_.k_row);
+      k_[n] = staging;
+    }
+    k_[count] = v_[count] = reinterpret_cast<const Stored*>(kZeroRow);
+    if (!separate_) return;
+    for (int n = 0; n < count; ++n, staging += widths_.v_row) {
+      stage_row<M, From>(staging, raw_v_[n], unit.d_v, widths_.v_row);
+      v_[n] = staging;
+    }
+  }
+
+  /// Announces the rows of visible keys [begin, end) of a unit, to be fetched over that many iterations.
+  static void prefetch(const Unit& unit, int64_t begin, int64_t end, int64_t iterations, Prefetcher& prefetcher) {
+    const KeyPages& keys = unit.keys;
     prefetcher.clear();
-    const KeyPages& keys = unit_.keys;
-    for_each_run(unit_, begin, end, [&](int64_t, int64_t k_offset, int64_t v_offset, int64_t n) {
-      add_run(prefetcher, static_cast<const Raw*>(keys.k) + k_offset, keys.k_token_stride, unit_.d, n);
+    for_each_run(unit, begin, end, [&](int64_t, int64_t k_offset, int64_t v_offset, int64_t n) {
+      announce(static_cast<const Raw*>(keys.k) + k_offset, keys.k_token_stride, unit.d, n, prefetcher);
       if (keys.v != nullptr)
-        add_run(prefetcher, static_cast<const Raw*>(keys.v) + v_offset, keys.v_token_stride, unit_.d_v, n);
+        announce(static_cast<const Raw*>(keys.v) + v_offset, keys.v_token_stride, unit.d_v, n, prefetcher);
     });
     prefetcher.start(iterations);
   }
 
  private:
-  static constexpr bool kSameElement = sizeof(Stored) == sizeof(Raw);
-
-  void place(int64_t k_offset, int64_t v_offset) {
-    const Raw* k_row = static_cast<const Raw*>(unit_.keys.k) + k_offset;
-    if (direct_) {
-      k[count] = v[count] = reinterpret_cast<const Stored*>(k_row);
+  static void announce(const Raw* row, int64_t stride, int64_t width, int64_t rows, Prefetcher& prefetcher) {
+    constexpr int64_t kBytes = sizeof(Raw);
+    if (stride == width) {
+      prefetcher.add(row, rows * width * kBytes);
     } else {
-      Stored* staged = staging_ + static_cast<int64_t>(count) * widths_.k_row;
-      stage_row<M, From>(staged, k_row, unit_.d, widths_.k_row);
-      k[count] = v[count] = staged;
-    }
-    if (unit_.keys.v == nullptr) return;
-    const Raw* v_row = static_cast<const Raw*>(unit_.keys.v) + v_offset;
-    if (direct_) {
-      v[count] = reinterpret_cast<const Stored*>(v_row);
-    } else {
-      Stored* staged = staging_ + int64_t{kMaxTileKeys} * widths_.k_row + static_cast<int64_t>(count) * widths_.v_row;
-      stage_row<M, From>(staged, v_row, unit_.d_v, widths_.v_row);
-      v[count] = staged;
+      for (int64_t i = 0; i < rows; ++i) prefetcher.add(row + i * stride, width * kBytes);
     }
   }
 
-  static void add_run(Prefetcher& prefetcher, const Raw* row, int64_t stride, int width, int64_t rows) {
-    const int64_t bytes = static_cast<int64_t>(sizeof(Raw));
-    if (stride <= width + 64) {  // the gap between rows is at most a few lines: fetch it along
-      prefetcher.add(row, ((rows - 1) * stride + width) * bytes);
-      return;
+  const Stored* const* rows_of(const Raw* const* raw, const Stored* const* staged) const {
+    if constexpr (kSame<Stored, Raw>) {
+      if (in_place_) return raw;
     }
-    for (int64_t i = 0; i < rows; ++i) prefetcher.add(row + i * stride, width * bytes);
+    return staged;
   }
 
-  const Unit& unit_;
   const Widths<M>& widths_;
-  Stored* staging_;
-  bool direct_;
+  bool separate_, in_place_;
+  const Raw *raw_k_[kMaxTileKeys + 1], *raw_v_[kMaxTileKeys + 1];
+  const Stored *k_[kMaxTileKeys + 1], *v_[kMaxTileKeys + 1];
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "cpu/isa/common.h"
+#include "cpu/kernel.h"
 
 namespace flash_mla::cpu {
 namespace {
@@ -16,15 +17,20 @@ struct Float32Math : Isa {
   using Stored = float;  // element of a tile's key and value rows
   using Operand = Vec;   // what one dot instruction takes
   static constexpr int kDepth = 1;
-  static constexpr const auto& kExp2 = kExp2Fine;
 
   FLASH_MLA_INLINE Operand load_operand(const uint32_t* words) {
     return Isa::load(reinterpret_cast<const float*>(words));
   }
-  FLASH_MLA_INLINE Operand broadcast(const void* word) {
-    float x;
-    memcpy(&x, word, 4);
-    return Isa::set(x);
+  /// kWords words of memory, over and over.
+  template <int kWords>
+  FLASH_MLA_INLINE Operand broadcast(const void* words) {
+    if constexpr (kWords == 1) {
+      float x;
+      memcpy(&x, words, 4);
+      return Isa::set(x);
+    } else {
+      return Isa::as_floats(Isa::template broadcast_words<kWords>(words));
+    }
   }
   FLASH_MLA_INLINE Vec dot(Vec sum, Operand a, Operand b) { return Isa::fma(a, b, sum); }
 
@@ -33,8 +39,18 @@ struct Float32Math : Isa {
     FLASH_MLA_UNROLL for (int i = 0; i < Isa::kPvVecs; ++i) values[i] =
         Isa::load(rows[step] + column + i * Isa::kLanes);
   }
+  /// One vector holds the weights of kSplit keys.
+  template <int kSplit>
   FLASH_MLA_INLINE void store_weights(uint32_t* words, const Vec (&weights)[1]) {
-    Isa::store(reinterpret_cast<float*>(words), weights[0]);
+    if constexpr (kSplit == 1) {
+      Isa::store(reinterpret_cast<float*>(words), weights[0]);
+    } else {
+      alignas(64) float lanes[kPanelRows];
+      Isa::store(lanes, weights[0]);
+      for (int part = 0; part < kSplit; ++part) {
+        memcpy(words + part * kPanelRows, lanes + part * (kPanelRows / kSplit), 4 * kPanelRows / kSplit);
+      }
+    }
   }
   /// Columns of an output block come out in memory order.
   FLASH_MLA_INLINE void restore_order(Vec (&)[Isa::kPvVecs]) {}

@@ -49,7 +49,7 @@ void write_panel(const Unit& unit, const Panel& panel, int64_t first_row, const 
   constexpr float kLn2 = 0.693147180559945f;
   alignas(64) float values[1024 + kWidth];
   for (int r = 0; r < panel.rows; ++r) {
-    const float sum = panel.sum[r];
+    const float sum = row_sum(panel, r);
     const bool empty = !panel.touched || sum == 0;
     const typename M::Vec factor = M::set(1.0f / sum);
     for (int b = 0; b < blocks; ++b) {

@@ -1,4 +1,8 @@
-// A panel: 16 query rows as the lanes of the score tile, with their running softmax.
+// A panel: up to 16 query rows as the lanes of the score tile, with their running softmax.
+//
+// A panel of at most 16 / kSplit rows can share a vector of 16 scores between kSplit keys: row r and key n are then in
+// lane n % kSplit * (16 / kSplit) + r of vector n / kSplit. Each of the kSplit parts of the lanes keeps its own sum;
+// what else a lane holds is the same for all lanes of a row.
 #pragma once
 
 #include "cpu/isa/common.h"
@@ -21,6 +25,7 @@ struct alignas(64) Panel {
   int32_t key_end[kPanelRows];
   int32_t least_end, most_end, most_begin;
   int rows;
+  int split;     // 1, 2 or 4
   bool touched;  // the output block holds something
 };
 
@@ -28,17 +33,38 @@ struct alignas(64) Panel {
 /// rounded shift at 0, and large scores would lose all accuracy.
 template <class M>
 FLASH_MLA_INLINE typename M::Vec weight_of(typename M::Vec score, typename M::Vec scale, typename M::Vec shift) {
-  return M::exp2(M::sub(M::mul(score, scale), shift), M::kExp2);
+  return M::exp2(M::sub(M::mul(score, scale), shift), kExp2);
 }
 
 inline constexpr float kStaleMax = 6.0f;
 
-FLASH_MLA_INLINE void start_panel(const Unit& unit, int64_t first_row, Panel& panel) {
+/// Calls run<kSplit>() for the panel's.
+template <class M, class Run>
+FLASH_MLA_INLINE void with_split(const Panel& panel, Run run) {
+  if constexpr (M::kMaxSplit == 4) {
+    if (panel.split == 4) return run.template operator()<4>();
+    if (panel.split == 2) return run.template operator()<2>();
+  }
+  run.template operator()<1>();
+}
+
+/// How many keys shall share a vector: as many as there is room for, where keys have a multiple of that many words.
+template <class M>
+FLASH_MLA_INLINE int choose_split(int rows, int words) {
+  for (int split = M::kMaxSplit; split > 1; split /= 2) {
+    if (rows * split <= kPanelRows && words % split == 0) return split;
+  }
+  return 1;
+}
+
+template <class M>
+void start_panel(const Unit& unit, int64_t first_row, int words, Panel& panel) {
   panel.rows = static_cast<int>(minimum(kPanelRows, unit.row_begin + unit.row_count - first_row));
+  panel.split = choose_split<M>(panel.rows, words);
   panel.touched = false;
   panel.least_end = INT32_MAX, panel.most_end = 0, panel.most_begin = 0;
   for (int lane = 0; lane < kPanelRows; ++lane) {
-    const int64_t row = first_row + minimum(lane, panel.rows - 1);
+    const int64_t row = first_row + minimum(lane % (kPanelRows / panel.split), panel.rows - 1);
     const int64_t token = row / unit.group;
     const int64_t end = unit.causal ? maximum(0, unit.s_k - (unit.s_q - 1 - token)) : unit.s_k;
     const int64_t begin = unit.window > 0 ? maximum(0, end - unit.window) : 0;
@@ -58,44 +84,74 @@ FLASH_MLA_INLINE bool sees_all(const Unit& unit, const Panel& panel, int32_t fir
 }
 
 /// Sets the scores of hidden keys to -inf. Returns a bit for each row that sees some key of the tile.
-inline uint32_t hide_keys(const Unit& unit, const Panel& panel, const int32_t* keys, int count, float* scores) {
+template <int kSplit>
+uint32_t hide_keys(const Unit& unit, const Panel& panel, const int32_t* keys, int count, float* scores) {
+  constexpr int kRows = kPanelRows / kSplit;
   const float hidden = -__builtin_inff();
   const int32_t sinks = static_cast<int32_t>(minimum(unit.sinks, INT32_MAX));
-  int32_t seen[kPanelRows] = {};
+  int32_t seen[kRows] = {};
   for (int n = 0; n < count; ++n) {
     const int32_t key = keys[n];
-    float* score = scores + n * kPanelRows;
-    for (int lane = 0; lane < kPanelRows; ++lane) {
-      const bool visible = (key < panel.key_end[lane]) & ((key >= panel.key_begin[lane]) | (key < sinks));
-      score[lane] = visible ? score[lane] : hidden;
-      seen[lane] |= visible;
+    float* score = scores + n * kRows;
+    for (int row = 0; row < kRows; ++row) {
+      const bool visible = (key < panel.key_end[row]) & ((key >= panel.key_begin[row]) | (key < sinks));
+      score[row] = visible ? score[row] : hidden;
+      seen[row] |= visible;
     }
   }
   uint32_t live = 0;
-  for (int lane = 0; lane < kPanelRows; ++lane) live |= static_cast<uint32_t>(seen[lane]) << lane;
+  for (int row = 0; row < kRows; ++row) live |= static_cast<uint32_t>(seen[row]) << row;
   return live;
 }
 
-/// Packs a panel's queries as the dot products take them: word w of row r at words[w * 16 + r]. Rows that do not exist
-/// are 0. The sign of the scale goes into the queries, so that the largest product is the largest score.
-template <class M, class From>
+/// Hides the lanes of keys that the last vector has no key for.
+template <int kSplit>
+FLASH_MLA_INLINE void hide_rest(int count, float* scores) {
+  constexpr int kRows = kPanelRows / kSplit;
+  for (; count % kSplit != 0; ++count) {
+    for (int row = 0; row < kRows; ++row) scores[count * kRows + row] = -__builtin_inff();
+  }
+}
+
+/// Gives all lanes of a row the largest value among them.
+template <int kSplit>
+FLASH_MLA_INLINE void max_over_parts(float* lanes) {
+  constexpr int kRows = kPanelRows / kSplit;
+  for (int row = 0; row < kRows; ++row) {
+    float max = lanes[row];
+    for (int lane = row + kRows; lane < kPanelRows; lane += kRows) max = lanes[lane] > max ? lanes[lane] : max;
+    for (int lane = row; lane < kPanelRows; lane += kRows) lanes[lane] = max;
+  }
+}
+
+/// Sum of a row's weights so far.
+FLASH_MLA_INLINE float row_sum(const Panel& panel, int row) {
+  float sum = panel.sum[row];
+  for (int lane = row + kPanelRows / panel.split; lane < kPanelRows; lane += kPanelRows / panel.split)
+    sum += panel.sum[lane];
+  return sum;
+}
+
+/// Packs a panel's queries as the dot products take them: words w to w + kSplit - 1 of row r at
+/// packed[w * (16 / kSplit) + r * kSplit]. Rows that do not exist are 0. The sign of the scale goes into the queries,
+/// so that the largest product is the largest score.
+template <class M, class From, int kSplit>
 void pack_queries(const Unit& unit, int64_t first_row, int rows, int words, uint32_t* packed) {
-  const bool negate = unit.scale < 0;
-  typename M::Stored row[1024 + M::kLanes];
-  for (int lane = 0; lane < kPanelRows; ++lane) {
+  constexpr uint32_t kSigns = M::kDepth == 2 ? 0x80008000u : 0x80000000u;
+  const uint32_t flip = unit.scale < 0 ? kSigns : 0;
+  alignas(64) uint32_t row[1024 + M::kLanes];
+  for (int lane = 0; lane < kPanelRows / kSplit; ++lane) {
     if (lane < rows) {
       const int64_t r = first_row + lane;
       const auto* q = static_cast<const typename From::Raw*>(unit.q.data) + r / unit.group * unit.q.token_stride +
                       r % unit.group * unit.q.head_stride;
-      stage_row<M, From>(row, q, unit.d, words * M::kDepth);
+      stage_row<M, From>(reinterpret_cast<typename M::Stored*>(row), q, unit.d, words * M::kDepth);
     } else {
-      memset(row, 0, sizeof(row[0]) * static_cast<size_t>(words * M::kDepth));
+      memset(row, 0, sizeof(row[0]) * static_cast<size_t>(words));
     }
-    for (int w = 0; w < words; ++w) {
-      uint32_t word;
-      memcpy(&word, row + w * M::kDepth, 4);
-      if (negate) word ^= M::kDepth == 2 ? 0x80008000u : 0x80000000u;
-      packed[w * kPanelRows + lane] = word;
+    for (int w = 0; w < words; w += kSplit) {
+      FLASH_MLA_UNROLL for (int i = 0; i < kSplit; ++i) packed[w * (kPanelRows / kSplit) + lane * kSplit + i] =
+          row[w + i] ^ flip;
     }
   }
 }

@@ -1,7 +1,7 @@
-// Fetches the next tile's keys while the dot products of this one run.
+// Fetches the rows of the next tile while this one is computed.
 //
-// Every inner iteration of every block touches the next address, `step` bytes on, so that requests never come in bursts
-// (16 heads, one core: 62-66 % of peak without, 92 % with). Runs are stretches of contiguous memory: usually pages.
+// Every iteration of the dot products asks for one more line, so that requests are spread over the whole tile and never
+// queue up: for 16 heads, where a tile is computed in 9 us, this is what keeps memory out of sight.
 #pragma once
 
 #include "cpu/isa/common.h"
@@ -10,54 +10,72 @@
 namespace flash_mla::cpu {
 namespace {
 
+/// Memory without gaps.
+struct Run {
+  const char *begin, *end;
+};
+
+/// Where a block of iterations is in the runs.
+struct PrefetchCursor {
+  const char *line, *end;
+  const Run* next;
+  int64_t step;  // bytes
+};
+
+/// Asks for the line under the cursor and moves on.
+FLASH_MLA_INLINE void fetch(PrefetchCursor& at) {
+  __builtin_prefetch(at.line, 0, 2);
+  at.line += at.step;
+  if (__builtin_expect(at.line >= at.end, 0)) {
+    at.line = at.next->begin;
+    at.end = at.next->end;
+    ++at.next;
+  }
+}
+
 class Prefetcher {
  public:
-  const char* cursor = nullptr;
-  int64_t step = 0;
-
-  void clear() { count_ = next_ = 0, bytes_ = 0, step = 0; }
+  /// Nothing to fetch.
+  void clear() {
+    count_ = 0;
+    bytes_ = 0;
+    start(1);
+  }
+  /// More memory to fetch; at most 2 * kMaxTileKeys gaps in all.
   void add(const void* data, int64_t bytes) {
-    runs_[count_++] = {static_cast<const char*>(data), bytes};
+    const char* begin = static_cast<const char*>(data);
+    if (count_ > 0 && runs_[count_ - 1].end == begin) {
+      runs_[count_ - 1].end += bytes;
+    } else {
+      runs_[count_++] = {begin, begin + bytes};
+    }
     bytes_ += bytes;
   }
-  /// The blocks until the next tile will make this many iterations.
+  /// The blocks until the next tile will make about this many iterations.
   void start(int64_t iterations) {
-    iterations_ = iterations;
-    next_run();
+    const char* here = reinterpret_cast<const char*>(this);
+    runs_[count_] = {here, reinterpret_cast<const char*>(UINTPTR_MAX)};
+    const int64_t share = bytes_ == 0 ? 0 : bytes_ / maximum(1, iterations) + 1;
+    surplus_ = maximum(0, share - kLine);
+    cursor_ = {runs_[0].begin, runs_[0].end, runs_ + 1, minimum(share, kLine)};
   }
-  /// A block moved the cursor in `iterations` steps.
-  FLASH_MLA_INLINE void moved(Prefetcher& self, const char* to, int64_t iterations) {
-    self.iterations_ -= iterations;
-    const int64_t used = to - self.cursor;
-    if (used < self.left_) {
-      self.cursor = to;
-      self.left_ -= used;
-    } else if (self.step != 0) {
-      self.next_run();
-    }
+
+  /// For a block of that many iterations, each with one fetch().
+  FLASH_MLA_INLINE PrefetchCursor begin(Prefetcher& self, int64_t iterations) {
+    PrefetchCursor at = self.cursor_;
+    // More than a line an iteration: those at once.
+    for (int64_t bytes = self.surplus_ * iterations; bytes > 0; bytes -= kLine) fetch(at);
+    return at;
   }
+  FLASH_MLA_INLINE void end(Prefetcher& self, const PrefetchCursor& at) { self.cursor_ = at; }
 
  private:
-  struct Run {
-    const char* data;
-    int64_t bytes;
-  };
+  static constexpr int64_t kLine = 64;
 
-  void next_run() {
-    if (next_ == count_) {
-      step = 0;  // the cursor stays where it is: fetching a line again costs nothing
-      return;
-    }
-    cursor = runs_[next_].data;
-    left_ = runs_[next_].bytes;
-    step = bytes_ / maximum(1, iterations_) + 1;
-    bytes_ -= left_;
-    ++next_;
-  }
-
-  Run runs_[2 * kMaxTileKeys];
-  int count_ = 0, next_ = 0;
-  int64_t bytes_ = 0, iterations_ = 0, left_ = 0;
+  Run runs_[2 * kMaxTileKeys + 1];
+  int count_ = 0;
+  int64_t bytes_ = 0, surplus_ = 0;
+  PrefetchCursor cursor_;
 };
 
 }  // namespace

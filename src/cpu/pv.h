@@ -21,19 +21,17 @@ FLASH_MLA_INLINE void pv_block(const uint32_t* weights, const typename M::Stored
   FLASH_MLA_UNROLL for (int r = 0; r < kRows; ++r) {
     FLASH_MLA_UNROLL for (int i = 0; i < M::kPvVecs; ++i) sum[r][i] = M::zero();
   }
-  const char* next = prefetcher.cursor;
-  const int64_t stride = prefetcher.step;
+  PrefetchCursor next = Prefetcher::begin(prefetcher, steps);
   for (int s = 0; s < steps; ++s) {
     typename M::Operand value[M::kPvVecs];
     M::load_values(value, values, s, column);
     FLASH_MLA_UNROLL for (int r = 0; r < kRows; ++r) {
-      const typename M::Operand weight = M::broadcast(weights + s * kPanelRows + r);
+      const typename M::Operand weight = M::template broadcast<1>(weights + s * kPanelRows + r);
       FLASH_MLA_UNROLL for (int i = 0; i < M::kPvVecs; ++i) sum[r][i] = M::dot(sum[r][i], value[i], weight);
     }
-    __builtin_prefetch(next, 0, 2);
-    next += stride;
+    fetch(next);
   }
-  Prefetcher::moved(prefetcher, next, steps);
+  Prefetcher::end(prefetcher, next);
   FLASH_MLA_UNROLL for (int r = 0; r < kRows; ++r) {
     const bool keep = (live >> r & 1) != 0;
     FLASH_MLA_UNROLL for (int i = 0; i < M::kPvVecs; ++i) {
@@ -49,8 +47,8 @@ FLASH_MLA_INLINE void pv_block(const uint32_t* weights, const typename M::Stored
 
 /// Rows of the panel in blocks of nearly equal size: 16 rows in blocks of up to 6 are 6, 5 and 5.
 template <class M>
-void pv_tile(const uint32_t* weights, const typename M::Stored* const* values, int steps, int blocks, float* output,
-             int rows, uint32_t live, bool first, Prefetcher& prefetcher) {
+FLASH_MLA_NOINLINE void pv_tile(const uint32_t* weights, const typename M::Stored* const* values, int steps, int blocks,
+                                float* output, int rows, uint32_t live, bool first, Prefetcher& prefetcher) {
   constexpr int kWidth = M::kPvVecs * M::kLanes;
   const int groups = (rows + M::kPvRows - 1) / M::kPvRows;
   for (int b = 0; b < blocks; ++b) {

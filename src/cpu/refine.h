@@ -1,8 +1,9 @@
 // Makes good what rounding weights to bfloat16 costs, where it shows.
 //
-// A weight rounded to 8 bits is off by 8e-4 of itself (root mean square), which moves the output by 8e-4 * sqrt(sum
-// w^2) of a value, w being the weights' shares of the sum. Were all shares below kShare, six standard deviations would
-// be 6e-4 for values N(0, 1): within the contract's 8e-4. So only keys with larger shares need the rest of their weight
+// A weight rounded to 8 bits is off by 1.1e-3 to 2.3e-3 of itself (root mean square; the least for weights just below a
+// power of two, as those near the maximum are), which moves the output by that * sqrt(sum w^2) of a value, w being the
+// weights' shares of the sum. Were all shares below kShare, six standard deviations would be 6e-4 for weights near the
+// maximum and values N(0, 1): within the contract's 8e-4. So only keys with larger shares need the rest of their weight
 // in float32. Shares fall as more keys come: a key is noted when it stands out among the keys so far, and added at the
 // end if it still does. In a long context few are noted, after the first tiles, and fewer added.
 #pragma once
@@ -14,7 +15,7 @@
 namespace flash_mla::cpu {
 namespace {
 
-inline constexpr float kShare = 1.0f / 64;
+inline constexpr float kShare = 1.0f / 128;
 
 /// Keys whose weights stand out in some row of a panel.
 template <class M, bool kRounds = M::kDepth == 2>
@@ -27,27 +28,33 @@ class Outstanding {
   }
 
   /// Notes the keys of a tile that the panel has just taken. `scores` and `max` are raw, as softmax_tile took them.
+  template <int kSplit>
   void note(const Panel& panel, float scale_log2, const float* scores, const float* max, int count,
             const typename M::Stored* const* values, float* output, int blocks) {
+    constexpr int kRows = kPanelRows / kSplit;
     alignas(64) float bar[kPanelRows];
     bool any = false;
-    for (int lane = 0; lane < kPanelRows; ++lane) {
-      bar[lane] = (log2_below(kShare * panel.sum[lane]) + panel.shift[lane]) / scale_log2;
-      any |= max[lane] > bar[lane];
+    for (int row = 0; row < kRows; ++row) {
+      const float least = (log2_below(kShare * row_sum(panel, row)) + panel.shift[row]) / scale_log2;
+      any |= max[row] > least;
+      for (int lane = row; lane < kPanelRows; lane += kRows) bar[lane] = least;
     }
     if (!any) return;
-    for (int n = 0; n < count; ++n) {
-      const float* score = scores + n * kPanelRows;
+    for (int n = 0; n < count; n += kSplit) {
+      const float* score = scores + n / kSplit * kPanelRows;
       bool stands_out = false;
       for (int i = 0; i < kPanelRows; i += M::kLanes)
         stands_out |= M::any_greater(M::load(score + i), M::load(bar + i));
       if (!stands_out) continue;
-      if (count_ == kMaxOutstanding) add(panel, output, blocks);
-      float* weights = weights_ + count_ * kPanelRows;
+      if (count_ + kSplit > kMaxOutstanding) add(panel, output, blocks);
+      alignas(64) float weights[kPanelRows];
       for (int i = 0; i < kPanelRows; i += M::kLanes) {
         M::store(weights + i, weight_of<M>(M::load(score + i), M::set(scale_log2), M::load(panel.shift + i)));
       }
-      values_[count_++] = values[n];
+      for (int part = 0; part < kSplit && n + part < count; ++part) {
+        memcpy(weights_ + count_ * kPanelRows, weights + part * kRows, sizeof(float) * kRows);
+        values_[count_++] = values[n + part];
+      }
     }
   }
 
@@ -55,9 +62,9 @@ class Outstanding {
   void add(const Panel& panel, float* output, int blocks) {
     for (int n = 0; n < count_; ++n) {
       const float* weights = weights_ + n * kPanelRows;
-      for (int lane = 0; lane < panel.rows; ++lane) {
-        const float w = weights[lane];
-        if (w > kShare * panel.sum[lane]) add_value(w - round_weight(w), values_[n], lane, output, blocks);
+      for (int row = 0; row < panel.rows; ++row) {
+        const float w = weights[row];
+        if (w > kShare * row_sum(panel, row)) add_value(w - round_weight(w), values_[n], row, output, blocks);
       }
     }
     count_ = 0;
@@ -77,13 +84,13 @@ class Outstanding {
     return M::sub(M::zero(), M::max_number(negated, lowest));
   }
 
-  FLASH_MLA_INLINE void add_value(float rest, const typename M::Stored* value, int lane, float* output, int blocks) {
+  FLASH_MLA_INLINE void add_value(float rest, const typename M::Stored* value, int row, float* output, int blocks) {
     constexpr int kWidth = M::kPvVecs * M::kLanes;
     const typename M::Vec factor = M::set(rest);
     for (int b = 0; b < blocks; ++b) {
       typename M::Vec columns[M::kPvVecs];
       M::widen_values(columns, value + b * kWidth);
-      float* o = output + (static_cast<int64_t>(b) * kPanelRows + lane) * kWidth;
+      float* o = output + (static_cast<int64_t>(b) * kPanelRows + row) * kWidth;
       FLASH_MLA_UNROLL for (int i = 0; i < M::kPvVecs; ++i) {
         M::store(o + i * M::kLanes, M::fma(factor, finite(columns[i]), M::load(o + i * M::kLanes)));
       }
@@ -100,6 +107,7 @@ template <class M>
 class Outstanding<M, false> {
  public:
   void start(void*) {}
+  template <int kSplit>
   void note(const Panel&, float, const float*, const float*, int, const typename M::Stored* const*, float*, int) {}
   void add(const Panel&, float*, int) {}
 };

@@ -17,8 +17,8 @@ size_t scratch_size(int64_t rows, int d, int d_v, bool separate_v) {
   const size_t v_width = round_up(static_cast<size_t>(d_v), 64);
   const size_t staged = (k_width > v_width ? k_width : v_width) + (separate_v ? v_width : 0);
   const size_t floats =
-      lanes * k_width + lanes * v_width + 2 * size_t{kMaxTileKeys} * kPanelRows + kMaxTileKeys * staged;
-  return round_up(4 * floats, 64) + lanes / kPanelRows * kOutstandingBytes + size_t{5} * 64;
+      lanes * k_width + lanes * v_width + 3 * size_t{kMaxTileKeys} * kPanelRows + kMaxTileKeys * staged;
+  return round_up(4 * floats, 64) + lanes / kPanelRows * kOutstandingBytes + size_t{6} * 64;
 }
 
 }  // namespace flash_mla::cpu

@@ -106,7 +106,7 @@ class Run {
     for (int i = 0; i < plan_.num_workers; ++i) {
       const int part = (worker + i) % plan_.num_workers;
       for (int32_t unit; (unit = i == 0 ? queues_.take_front(part) : queues_.take_back(part)) >= 0;)
-        attend(unit, scratch);
+        attend(unit, i == 0 ? queues_.front(part) : -1, scratch);
     }
   }
 
@@ -170,7 +170,14 @@ class Run {
             std::min<int64_t>(plan_.shape.page_size, INT32_MAX)};
   }
 
-  void attend(int32_t index, void* scratch) const {
+  void attend(int32_t index, int32_t next_index, void* scratch) const {
+    const cpu::Unit unit = unit_of(index);
+    const cpu::Unit next = next_index < 0 ? cpu::Unit() : unit_of(next_index);
+    plan_.backend->kernels->attend[static_cast<int>(element_of(plan_.shape.dtype))](
+        unit, next_index < 0 ? nullptr : &next, scratch);
+  }
+
+  [[nodiscard]] cpu::Unit unit_of(int32_t index) const {
     const plan::Unit& piece = plan_.schedule.units[index];
     const RowBlock& block = plan_.blocks[piece.item];
     const ConstTensor& q = problem_.q;
@@ -207,7 +214,7 @@ class Run {
       unit.out = {partial_out(row), group * plan_.partial_width, plan_.partial_width, cpu::Element::float32};
       unit.lse = {partial_lse(row), group, 1};
     }
-    plan_.backend->kernels->attend[static_cast<int>(element_of(plan_.shape.dtype))](unit, scratch);
+    return unit;
   }
 
   const PlanState& plan_;

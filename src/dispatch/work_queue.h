@@ -16,6 +16,12 @@ class WorkQueues {
 
   void fill(int part, int32_t begin, int32_t end) { range(part).store(pack(begin, end), std::memory_order_relaxed); }
 
+  /// The unit that take_front() would return now, or -1.
+  int32_t front(int part) {
+    const uint64_t now = range(part).load(std::memory_order_relaxed);
+    const uint32_t begin = static_cast<uint32_t>(now), end = static_cast<uint32_t>(now >> 32);
+    return begin < end ? static_cast<int32_t>(begin) : -1;
+  }
   /// The next unit, or -1.
   int32_t take_front(int part) {
     return take(

@@ -29,7 +29,7 @@ void change(Unit& unit) {
 }
 
 template <const Kernels* kReal, int kElement>
-void attend(const Unit& given, void* scratch) {
+void attend(const Unit& given, const Unit* next, void* scratch) {
   Unit unit = given;
   change(unit);
   if (is_planted("leaves_empty_rows_alone") && unit.begin == unit.end) return;
@@ -37,7 +37,7 @@ void attend(const Unit& given, void* scratch) {
     alignas(64) static char shared[1 << 22];
     scratch = shared;
   }
-  kReal->attend[kElement](unit, scratch);
+  kReal->attend[kElement](unit, next, scratch);
 }
 
 template <const Kernels* kReal>

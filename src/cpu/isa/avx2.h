@@ -14,6 +14,7 @@ struct Avx2 {
   static constexpr int kQkKeys = 6;  // 12 accumulators, 2 query vectors and a broadcast in 16 registers
   static constexpr int kPvRows = 6;
   static constexpr int kPvVecs = 2;
+  static constexpr int kMaxSplit = 1;
 
   FLASH_MLA_INLINE Vec zero() { return _mm256_setzero_ps(); }
   FLASH_MLA_INLINE Vec set(float x) { return _mm256_set1_ps(x); }

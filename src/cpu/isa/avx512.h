@@ -14,6 +14,7 @@ struct Avx512 {
   static constexpr int kQkKeys = 8;
   static constexpr int kPvRows = 6;
   static constexpr int kPvVecs = 4;
+  static constexpr int kMaxSplit = 4;
 
   FLASH_MLA_INLINE Vec zero() { return _mm512_setzero_ps(); }
   FLASH_MLA_INLINE Vec set(float x) { return _mm512_set1_ps(x); }
@@ -24,6 +25,7 @@ struct Avx512 {
   FLASH_MLA_INLINE Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
   FLASH_MLA_INLINE Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
   FLASH_MLA_INLINE Vec max_number(Vec a, Vec b) { return _mm512_max_ps(a, b); }  // b where either is NaN
+  FLASH_MLA_INLINE Vec min_number(Vec a, Vec b) { return _mm512_min_ps(a, b); }
   FLASH_MLA_INLINE bool any_greater(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
 
   template <int kTerms>
@@ -37,6 +39,39 @@ struct Avx512 {
     Vec p = _mm512_set1_ps(terms[kTerms - 1]);
     FLASH_MLA_UNROLL for (int i = kTerms - 2; i >= 0; --i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(terms[i]));
     return _mm512_scalef_ps(_mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f)), whole);
+  }
+
+  /// kWords words of memory, over and over. 64 bits at a time cost no more than 32; 128 bits are slower.
+  template <int kWords>
+  FLASH_MLA_INLINE __m512i broadcast_words(const void* p) {
+    if constexpr (kWords == 1) {
+      int word;
+      memcpy(&word, p, 4);
+      return _mm512_set1_epi32(word);
+    } else if constexpr (kWords == 2) {
+      long long words;
+      memcpy(&words, p, 8);
+      return _mm512_set1_epi64(words);
+    } else {
+      return _mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+    }
+  }
+
+  FLASH_MLA_INLINE Vec as_floats(__m512i words) { return _mm512_castsi512_ps(words); }
+
+  /// Sums of lanes 2r and 2r + 1: of a in lane r, of b in lane 8 + r.
+  FLASH_MLA_INLINE Vec fold_pairs(Vec a, Vec b) {
+    const Vec sum = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    return _mm512_castpd_ps(_mm512_permutexvar_pd(order, _mm512_castps_pd(sum)));
+  }
+  /// Sums of lanes 4r to 4r + 3: of a in lane r, of b in lane 4 + r, of c in lane 8 + r, of d in lane 12 + r.
+  FLASH_MLA_INLINE Vec fold_quads(Vec a, Vec b, Vec c, Vec d) {
+    const Vec ab = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+    const Vec cd = _mm512_add_ps(_mm512_shuffle_ps(c, d, 0x88), _mm512_shuffle_ps(c, d, 0xdd));
+    const Vec sum = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x88), _mm512_shuffle_ps(ab, cd, 0xdd));
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_permutexvar_ps(order, sum);
   }
 
   FLASH_MLA_INLINE Vec from_bfloat16(const uint16_t* p) {

@@ -11,15 +11,13 @@ struct Avx512Bf16Math : Avx512 {
   using Stored = uint16_t;
   using Operand = __m512bh;
   static constexpr int kDepth = 2;
-  static constexpr const auto& kExp2 = kExp2Coarse;
 
   FLASH_MLA_INLINE Operand load_operand(const uint32_t* words) {
     return reinterpret_cast<__m512bh>(_mm512_loadu_si512(words));
   }
-  FLASH_MLA_INLINE Operand broadcast(const void* word) {
-    int pair;
-    memcpy(&pair, word, 4);
-    return reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+  template <int kWords>
+  FLASH_MLA_INLINE Operand broadcast(const void* words) {
+    return reinterpret_cast<__m512bh>(broadcast_words<kWords>(words));
   }
   FLASH_MLA_INLINE Vec dot(Vec sum, Operand a, Operand b) { return _mm512_dpbf16_ps(sum, a, b); }
 
@@ -53,12 +51,38 @@ struct Avx512Bf16Math : Avx512 {
       block[i + 1] = _mm512_permutex2var_ps(a, high, b);
     }
   }
+  FLASH_MLA_INLINE Vec cut_off(Vec weight) {
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(weight), _mm512_set1_epi32(-0x10000)));
+  }
+  template <int kSplit>
   FLASH_MLA_INLINE void store_weights(uint32_t* words, const Vec (&weights)[2]) {
-    const __m512i half = _mm512_set1_epi32(0x8000);
-    const __m512i even = _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(weights[0]), half), 16);
-    const __m512i odd = _mm512_add_epi32(_mm512_castps_si512(weights[1]), half);
-    const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000));
-    _mm512_storeu_si512(words, _mm512_ternarylogic_epi32(even, odd, high, 0xF8));  // even | (odd & high)
+    const __m512i even = _mm512_srli_epi32(rounded(weights[0]), 16);
+    const __m512i high = _mm512_set1_epi32(-0x10000);
+    _mm512_storeu_si512(words,
+                        _mm512_ternarylogic_epi32(even, rounded(weights[1]), high, 0xF8));  // even | (odd & high)
+  }
+  /// One vector holds the weights of kSplit keys; each pair of them makes 16 / kSplit words.
+  template <int kSplit>
+  FLASH_MLA_INLINE void store_weights(uint32_t* words, const Vec (&weights)[1]) {
+    const __m512i x = rounded(weights[0]);
+    if constexpr (kSplit == 2) {
+      const __m256i even = _mm256_srli_epi32(_mm512_castsi512_si256(x), 16);
+      const __m256i odd = _mm512_extracti64x4_epi64(x, 1);
+      const __m256i high = _mm256_set1_epi32(-0x10000);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), _mm256_ternarylogic_epi32(even, odd, high, 0xF8));
+    } else {
+      const __m512i odd = _mm512_shuffle_i64x2(x, x, 0xf5);  // parts 1, 1, 3, 3
+      const __m512i high = _mm512_set1_epi32(-0x10000);
+      const __m512i pairs = _mm512_ternarylogic_epi32(_mm512_srli_epi32(x, 16), odd, high, 0xF8);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(words), _mm512_castsi512_si128(pairs));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(words + kPanelRows), _mm512_extracti32x4_epi32(pairs, 2));
+    }
+  }
+
+ private:
+  /// Rounded half up in the upper 16 bits.
+  FLASH_MLA_INLINE __m512i rounded(Vec weight) {
+    return _mm512_add_epi32(_mm512_castps_si512(weight), _mm512_set1_epi32(0x8000));
   }
 };
 

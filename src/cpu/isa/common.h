@@ -6,15 +6,17 @@
 #include <string.h>
 
 #define FLASH_MLA_INLINE static inline __attribute__((always_inline))
+// For functions with inner loops that need all registers: inlined, they would share them with the caller.
+#define FLASH_MLA_NOINLINE __attribute__((noinline))
 #define FLASH_MLA_UNROLL _Pragma("GCC unroll 32")
 
 namespace flash_mla::cpu {
 namespace {
 
-// 2^r on [-0.5, 0.5] as 1 + r * P(r), least relative error with P(0) free: 2.8e-6 with four coefficients (enough for
-// weights that are rounded to bfloat16), 9.1e-8 with five. The constant is exactly 1, so that a lone key has weight 1.
-constexpr float kExp2Coarse[] = {0.6931242f, 0.24024099f, 0.05590643f, 0.009582854f};
-constexpr float kExp2Fine[] = {0.693147f, 0.24022242f, 0.055507336f, 0.009671513f, 0.0013264727f};
+// 2^r on [-0.5, 0.5] as 1 + r * P(r), least relative error with P(0) free: 9.1e-8. One coefficient less would be enough
+// for weights that are rounded to bfloat16, but not for their sum: its 2.8e-6 is more than an lse near 0 may be off.
+// The constant is exactly 1, so that a lone key has weight 1.
+constexpr float kExp2[] = {0.693147f, 0.24022242f, 0.055507336f, 0.009671513f, 0.0013264727f};
 
 // exp2 flushes to exactly 0 below and to infinity above.
 constexpr float kExp2Lowest = -126.0f;

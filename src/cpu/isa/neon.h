@@ -14,6 +14,7 @@ struct Neon {
   static constexpr int kQkKeys = 6;  // 24 accumulators and 4 query vectors in 32 registers
   static constexpr int kPvRows = 6;
   static constexpr int kPvVecs = 4;
+  static constexpr int kMaxSplit = 1;
 
   FLASH_MLA_INLINE Vec zero() { return vdupq_n_f32(0); }
   FLASH_MLA_INLINE Vec set(float x) { return vdupq_n_f32(x); }

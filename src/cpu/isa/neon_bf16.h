@@ -10,9 +10,9 @@ struct NeonBf16Math : Neon {
   using Stored = uint16_t;
   using Operand = bfloat16x8_t;
   static constexpr int kDepth = 2;
-  static constexpr const auto& kExp2 = kExp2Coarse;
 
   FLASH_MLA_INLINE Operand load_operand(const uint32_t* words) { return vreinterpretq_bf16_u32(vld1q_u32(words)); }
+  template <int>
   FLASH_MLA_INLINE Operand broadcast(const void* word) {
     uint32_t pair;
     memcpy(&pair, word, 4);
@@ -34,6 +34,11 @@ struct NeonBf16Math : Neon {
     FLASH_MLA_UNROLL for (int i = 0; i < kPvVecs; ++i) columns[i] = from_bfloat16(row + i * kLanes);
   }
   FLASH_MLA_INLINE void restore_order(Vec (&)[kPvVecs]) {}
+  FLASH_MLA_INLINE Vec cut_off(Vec weight) {
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(weight), vdupq_n_u32(0xffff0000)));
+  }
+  FLASH_MLA_INLINE Vec min_number(Vec a, Vec b) { return vminnmq_f32(a, b); }
+  template <int>
   FLASH_MLA_INLINE void store_weights(uint32_t* words, const Vec (&weights)[2]) {
     const uint32x4_t half = vdupq_n_u32(0x8000);
     const uint32x4_t even = vshrq_n_u32(vaddq_u32(vreinterpretq_u32_f32(weights[0]), half), 16);
