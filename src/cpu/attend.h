@@ -55,11 +55,15 @@ class Attention {
         widths_(unit),
         panels_(static_cast<int>((unit.row_count + kPanelRows - 1) / kPanelRows)),
         scratch_(memory, panels_, widths_),
-        in_two_steps_(M::kDepth == 2 && unit.d_v <= kNarrow) {
+        in_two_steps_(M::kDepth == 2 && (unit.d_v <= kNarrow || visible_keys(unit) <= kShort)) {
     // A scale of 0 makes all weights equal; the least normal number does the same and keeps hidden keys (-inf) hidden.
     constexpr float kLog2E = 1.44269504088896f;
     const float magnitude = unit.scale < 0 ? -unit.scale : unit.scale;
     scale_log2_ = magnitude > 0 ? magnitude * kLog2E : 0x1p-126f;
+    // Nobody fetched the first tile, unless the unit before was this worker's: it comes while the queries are packed.
+    Prefetcher prefetcher;
+    KeyTile<M, From>::prefetch(unit, unit.begin, minimum(unit.begin + unit.tile_keys, unit.end), 1, prefetcher);
+    prefetcher.rush();
     for (int p = 0; p < panels_; ++p) {
       const int64_t first_row = unit.row_begin + p * kPanelRows;
       start_panel<M>(unit, first_row, widths_.words, panel_[p]);
@@ -95,9 +99,12 @@ class Attention {
   }
 
  private:
-  // Up to so many columns a value takes the weights in two bfloat16 steps: the fewer columns, the more an output row's
-  // direction may suffer from weights of one, and the less a second product costs.
-  static constexpr int kNarrow = 64;
+  // Weights come in two bfloat16 steps, the second for what rounding the first leaves, where a second product is cheap
+  // beside what it spares: with so few columns that rounding can turn an output row, and with so few keys that most of
+  // them would need refinement.
+  static constexpr int kNarrow = 64, kShort = 192;
+
+  static int64_t visible_keys(const Unit& unit) { return unit.sink_end + unit.s_k - unit.window_begin; }
 
   uint32_t* queries(int p) const { return scratch_.queries + int64_t{p} * widths_.words * kPanelRows; }
   float* output(int p) const { return scratch_.output + int64_t{p} * widths_.v_row * kPanelRows; }

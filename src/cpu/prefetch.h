@@ -60,6 +60,13 @@ class Prefetcher {
     cursor_ = {runs_[0].begin, runs_[0].end, runs_ + 1, minimum(share, kLine)};
   }
 
+  /// Asks for everything at once.
+  void rush() {
+    for (int i = 0; i < count_; ++i) {
+      for (const char* line = runs_[i].begin; line < runs_[i].end; line += kLine) __builtin_prefetch(line, 0, 2);
+    }
+  }
+
   /// For a block of that many iterations, each with one fetch().
   FLASH_MLA_INLINE PrefetchCursor begin(Prefetcher& self, int64_t iterations) {
     PrefetchCursor at = self.cursor_;

@@ -60,11 +60,19 @@ class Outstanding {
 
   /// Adds what rounding took from the noted weights that still stand out, and forgets them all.
   void add(const Panel& panel, float* output, int blocks) {
+    if (count_ == 0) return;
+    alignas(64) float bar[kPanelRows];
+    for (int row = 0; row < kPanelRows; ++row)
+      bar[row] = row < panel.rows ? kShare * row_sum(panel, row) : __builtin_inff();
     for (int n = 0; n < count_; ++n) {
       const float* weights = weights_ + n * kPanelRows;
+      bool stands_out = false;
+      for (int i = 0; i < kPanelRows; i += M::kLanes)
+        stands_out |= M::any_greater(M::load(weights + i), M::load(bar + i));
+      if (!stands_out) continue;
       for (int row = 0; row < panel.rows; ++row) {
         const float w = weights[row];
-        if (w > kShare * row_sum(panel, row)) add_value(w - round_weight(w), values_[n], row, output, blocks);
+        if (w > bar[row]) add_value(w - round_weight(w), values_[n], row, output, blocks);
       }
     }
     count_ = 0;

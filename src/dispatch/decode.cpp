@@ -239,12 +239,8 @@ Status decode(const Plan& plan, const DecodeArgs& args) {
 
   Run run(state, problem, args.workspace);
   const int workers = state.num_workers;
-  auto work = [&run](int worker) { run.work(worker); };
-  dispatch::parallel_for(args.executor, workers, work);
-  if (!state.split_blocks.empty()) {
-    auto merge = [&run](int worker) { run.merge(worker); };
-    dispatch::parallel_for(args.executor, workers, merge);
-  }
+  auto task = [&run](int phase, int worker) { phase == 0 ? run.work(worker) : run.merge(worker); };
+  dispatch::run_phases(args.executor, state.split_blocks.empty() ? 1 : 2, workers, task);
   return {};
 }
 

@@ -37,14 +37,45 @@ int default_num_workers() {
 
 namespace dispatch {
 
-void parallel_for(const Executor* executor, int count, void (*task)(void* context, int index), void* context) {
-  if (executor != nullptr) {
-    executor->parallel_for(executor->pool, count, task, context);
-  } else if (count == 1) {
-    task(context, 0);
-  } else {
-#pragma omp parallel for num_threads(count) schedule(static, 1)
-    for (int index = 0; index < count; ++index) task(context, index);
+namespace {
+
+using Task = void (*)(void* context, int phase, int index);
+
+/// A phase as the callers' parallel-for takes it.
+struct Phase {
+  Task task;
+  void* context;
+  int phase;
+
+  static void run(void* self, int index) {
+    const Phase& it = *static_cast<Phase*>(self);
+    it.task(it.context, it.phase, index);
+  }
+};
+
+/// One team for all phases: a barrier costs less than a second team. A team may be smaller than was asked for.
+void run_on_openmp(int phases, int count, Task task, void* context) {
+#pragma omp parallel num_threads(count)
+  for (int phase = 0; phase < phases; ++phase) {
+#pragma omp for schedule(static, 1)
+    for (int index = 0; index < count; ++index) task(context, phase, index);
+  }
+}
+
+}  // namespace
+
+void run_phases(const Executor* executor, int phases, int count, Task task, void* context) {
+  if (executor == nullptr && count > 1) {
+    run_on_openmp(phases, count, task, context);
+    return;
+  }
+  for (int phase = 0; phase < phases; ++phase) {
+    if (executor == nullptr) {
+      task(context, phase, 0);
+    } else {
+      Phase one{task, context, phase};
+      executor->parallel_for(executor->pool, count, Phase::run, &one);
+    }
   }
 }
 
