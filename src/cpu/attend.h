@@ -53,7 +53,8 @@ class Attention {
   Attention(const Unit& unit, void* memory)
       : unit_(unit),
         widths_(unit),
-        panels_(static_cast<int>((unit.row_count + kPanelRows - 1) / kPanelRows)),
+        panels_(static_cast<int>(num_panels(unit.row_count, unit.kv_heads))),
+        panel_rows_(unit.kv_heads > 1 ? unit.row_count / unit.kv_heads : kPanelRows),
         scratch_(memory, panels_, widths_),
         in_two_steps_(M::kDepth == 2 && (unit.d_v <= kNarrow || visible_keys(unit) <= kShort)) {
     // A scale of 0 makes all weights equal; the least normal number does the same and keeps hidden keys (-inf) hidden.
@@ -65,8 +66,9 @@ class Attention {
     KeyTile<M, From>::prefetch(unit, unit.begin, minimum(unit.begin + unit.tile_keys, unit.end), 1, prefetcher);
     prefetcher.rush();
     for (int p = 0; p < panels_; ++p) {
-      const int64_t first_row = unit.row_begin + p * kPanelRows;
-      start_panel<M>(unit, first_row, widths_.words, panel_[p]);
+      const int64_t first_row = unit.row_begin + p * panel_rows_;
+      const int64_t rows = minimum(panel_rows_, unit.row_begin + unit.row_count - first_row);
+      start_panel<M>(unit, first_row, rows, widths_.words, panel_[p]);
       outstanding_[p].start(scratch_.outstanding + p * kOutstandingBytes);
       with_split<M>(panel_[p], [&]<int kSplit>() {
         pack_queries<M, From, kSplit>(unit, first_row, panel_[p].rows, widths_.words, queries(p));
@@ -86,15 +88,16 @@ class Attention {
       const int64_t later_begin = last && next != nullptr ? next->begin : end;
       tile.prefetch(later, later_begin, minimum(later_begin + later.tile_keys, later.end), iterations(tile.count),
                     prefetcher);
-      tile.stage(unit_, scratch_.staging);
+      if (unit_.kv_heads == 1) tile.stage(unit_, 0, scratch_.staging);
       for (int p = 0; p < panels_; ++p) {
         if (tile.key[0] >= panel_[p].most_end) continue;
+        if (unit_.kv_heads > 1) tile.stage(unit_, p, scratch_.staging);
         with_split<M>(panel_[p], [&]<int kSplit>() { take_tile<kSplit>(p, tile, prefetcher); });
       }
     }
     for (int p = 0; p < panels_; ++p) {
       outstanding_[p].add(panel_[p], output(p), widths_.blocks);
-      write_panel<M>(unit_, panel_[p], unit_.row_begin + p * kPanelRows, output(p), widths_.blocks);
+      write_panel<M>(unit_, panel_[p], unit_.row_begin + p * panel_rows_, output(p), widths_.blocks);
     }
   }
 
@@ -125,8 +128,11 @@ class Attention {
     constexpr int kWidth = M::kPvVecs * M::kLanes;
     Panel& panel = panel_[p];
     float *scores = scratch_.scores, *out = output(p);
+    const int64_t head = unit_.kv_heads > 1 ? p : 0;
+    const int64_t v_offset = tile.v_offset(unit_, head);
     alignas(64) float max[kPanelRows];
-    qk_tile<M, kSplit>(queries(p), tile.k(), tile.count, widths_.words, scores, max, prefetcher);
+    qk_tile<M, kSplit>(queries(p), tile.k(), tile.k_offset(unit_, head), tile.count, widths_.words, scores, max,
+                       prefetcher);
     uint32_t live = 0xffff;
     if (!sees_all(unit_, panel, tile.key[0], tile.key[tile.count - 1])) {
       live = hide_keys<kSplit>(unit_, panel, tile.key, tile.count, scores);
@@ -137,24 +143,27 @@ class Attention {
     softmax_tile<M, kSplit>(panel, outstanding_[p], scale_log2_, scores, max, tile.count, scratch_.weights, rest, out,
                             widths_.blocks, kWidth);
     const int steps = (tile.count + M::kDepth - 1) / M::kDepth;
-    pv_tile<M>(scratch_.weights, tile.v(), steps, widths_.blocks, out, panel.rows, live, !panel.touched, prefetcher);
+    pv_tile<M>(scratch_.weights, tile.v(), v_offset, steps, widths_.blocks, out, panel.rows, live, !panel.touched,
+               prefetcher);
     panel.touched = true;
     if (rest != nullptr) {
-      pv_tile<M>(rest, tile.v(), steps, widths_.blocks, out, panel.rows, live, false, prefetcher);
+      pv_tile<M>(rest, tile.v(), v_offset, steps, widths_.blocks, out, panel.rows, live, false, prefetcher);
       return;
     }
-    outstanding_[p].template note<kSplit>(panel, scale_log2_, scores, max, tile.count, tile.v(), out, widths_.blocks);
+    outstanding_[p].template note<kSplit>(panel, scale_log2_, scores, max, tile.count, tile.v(), v_offset, out,
+                                          widths_.blocks);
     if (!tile.in_place()) outstanding_[p].add(panel, out, widths_.blocks);
   }
 
   const Unit& unit_;
   const Widths<M> widths_;
   const int panels_;
+  const int64_t panel_rows_;
   const Scratch<M> scratch_;
   const bool in_two_steps_;
   float scale_log2_;
-  Panel panel_[kMaxUnitRows / kPanelRows];
-  Outstanding<M> outstanding_[kMaxUnitRows / kPanelRows];
+  Panel panel_[kMaxPanels];
+  Outstanding<M> outstanding_[kMaxPanels];
 };
 
 template <class M, class From>

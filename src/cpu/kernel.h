@@ -36,25 +36,27 @@ struct LseRows {
   int64_t token_stride, head_stride;
 };
 
-/// Where key n of one sequence and KV head lives. Strides in elements.
+/// Where key n of one sequence lives, for the first of the unit's KV heads. Strides in elements.
 struct KeyPages {
   const void* k;
   const void* v;  // null: V is the first columns of K
-  int64_t k_page_stride, k_token_stride;
-  int64_t v_page_stride, v_token_stride;
+  int64_t k_page_stride, k_token_stride, k_head_stride;
+  int64_t v_page_stride, v_token_stride, v_head_stride;
   const int32_t* pages;  // page of keys [i * page_size, (i + 1) * page_size) at pages[i * table_stride]
   int64_t table_stride;
   int64_t page_size;
 };
 
-/// Rows [row_begin, row_begin + row_count) over the visible keys numbered [begin, end) of their block
-/// (core::KeyRange: number n is key n before sink_end, else n - sink_end + window_begin).
+/// Rows [row_begin, row_begin + row_count) of a KV head, or of several KV heads that share one query token (row_begin
+/// is 0 then, and each has row_count / kv_heads of the rows, at most kPanelRows), over the visible keys numbered
+/// [begin, end) of their block (core::KeyRange: number n is key n before sink_end, else n - sink_end + window_begin).
 struct Unit {
   QueryRows q;
   KeyPages keys;
   OutRows out;
   LseRows lse;
   int64_t group;
+  int64_t kv_heads;
   int64_t row_begin, row_count;
   int64_t begin, end;
   int64_t sink_end, window_begin;
@@ -82,7 +84,14 @@ struct MergeRows {
 using AttendFunction = void (*)(const Unit& unit, const Unit* next, void* scratch);
 using MergeFunction = void (*)(const MergeRows& merge, int64_t first, int64_t last);
 
+/// Panels a unit takes at most.
+inline constexpr int kMaxPanels = 8;
+/// Of up to kPanelRows rows each, none with rows of two KV heads.
+inline int64_t num_panels(int64_t rows, int64_t kv_heads) {
+  return kv_heads > 1 ? kv_heads : (rows + kPanelRows - 1) / kPanelRows;
+}
+
 /// Bytes of scratch an attend function needs (alignment 64), the same for every ISA and element.
-size_t scratch_size(int64_t rows, int d, int d_v, bool separate_v);
+size_t scratch_size(int64_t panels, int d, int d_v, bool separate_v);
 
 }  // namespace flash_mla::cpu

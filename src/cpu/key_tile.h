@@ -138,20 +138,31 @@ class KeyTile {
       }
       count += static_cast<int>(n);
     });
-    raw_k_[count] = raw_v_[count] = reinterpret_cast<const Raw*>(kZeroRow);
   }
 
-  /// Converts or pads the rows where the dot products cannot take them as they are. Until then k() and v() are not set.
-  void stage(const Unit& unit, Stored* staging) {
-    if (in_place_) return;
+  /// Where the unit's KV head number `head` has its rows behind those of its first, in elements.
+  [[nodiscard]] int64_t k_offset(const Unit& unit, int64_t head) const {
+    return in_place_ ? head * unit.keys.k_head_stride : 0;
+  }
+  [[nodiscard]] int64_t v_offset(const Unit& unit, int64_t head) const {
+    return !in_place_ ? 0 : head * (separate_ ? unit.keys.v_head_stride : unit.keys.k_head_stride);
+  }
+
+  /// Makes k() and v() those of a KV head: converts or pads rows that the dot products cannot take as they are.
+  void stage(const Unit& unit, int64_t head, Stored* staging) {
+    if (in_place_) {
+      raw_k_[count] = zero_row(k_offset(unit, head));
+      raw_v_[count] = zero_row(v_offset(unit, head));
+      return;
+    }
     for (int n = 0; n < count; ++n, staging += widths_.k_row) {
-      stage_row<M, From>(staging, raw_k_[n], unit.d, widths_.k_row);
+      stage_row<M, From>(staging, raw_k_[n] + head * unit.keys.k_head_stride, unit.d, widths_.k_row);
       k_[n] = staging;
     }
     k_[count] = v_[count] = reinterpret_cast<const Stored*>(kZeroRow);
     if (!separate_) return;
     for (int n = 0; n < count; ++n, staging += widths_.v_row) {
-      stage_row<M, From>(staging, raw_v_[n], unit.d_v, widths_.v_row);
+      stage_row<M, From>(staging, raw_v_[n] + head * unit.keys.v_head_stride, unit.d_v, widths_.v_row);
       v_[n] = staging;
     }
   }
@@ -161,20 +172,33 @@ class KeyTile {
     const KeyPages& keys = unit.keys;
     prefetcher.clear();
     for_each_run(unit, begin, end, [&](int64_t, int64_t k_offset, int64_t v_offset, int64_t n) {
-      announce(static_cast<const Raw*>(keys.k) + k_offset, keys.k_token_stride, unit.d, n, prefetcher);
+      announce(static_cast<const Raw*>(keys.k) + k_offset, keys.k_token_stride, keys.k_head_stride, unit.d,
+               unit.kv_heads, n, prefetcher);
       if (keys.v != nullptr)
-        announce(static_cast<const Raw*>(keys.v) + v_offset, keys.v_token_stride, unit.d_v, n, prefetcher);
+        announce(static_cast<const Raw*>(keys.v) + v_offset, keys.v_token_stride, keys.v_head_stride, unit.d_v,
+                 unit.kv_heads, n, prefetcher);
     });
     prefetcher.start(iterations);
   }
 
  private:
-  static void announce(const Raw* row, int64_t stride, int64_t width, int64_t rows, Prefetcher& prefetcher) {
+  /// What has zeros `offset` elements on.
+  static const Raw* zero_row(int64_t offset) {
+    return reinterpret_cast<const Raw*>(reinterpret_cast<uintptr_t>(kZeroRow) -
+                                        static_cast<uintptr_t>(offset) * sizeof(Raw));
+  }
+
+  /// `rows` rows of `heads` heads: as one piece each, if heads lie side by side.
+  static void announce(const Raw* row, int64_t stride, int64_t head_stride, int64_t width, int64_t heads, int64_t rows,
+                       Prefetcher& prefetcher) {
     constexpr int64_t kBytes = sizeof(Raw);
-    if (stride == width) {
-      prefetcher.add(row, rows * width * kBytes);
-    } else {
-      for (int64_t i = 0; i < rows; ++i) prefetcher.add(row + i * stride, width * kBytes);
+    if (head_stride == width) width *= heads, heads = 1;
+    for (int64_t head = 0; head < heads; ++head, row += head_stride) {
+      if (stride == width) {
+        prefetcher.add(row, rows * width * kBytes);
+      } else {
+        for (int64_t i = 0; i < rows; ++i) prefetcher.add(row + i * stride, width * kBytes);
+      }
     }
   }
 

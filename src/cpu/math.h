@@ -35,7 +35,8 @@ struct Float32Math : Isa {
   FLASH_MLA_INLINE Vec dot(Vec sum, Operand a, Operand b) { return Isa::fma(a, b, sum); }
 
   /// kPvVecs vectors of columns of key `step`'s value row.
-  FLASH_MLA_INLINE void load_values(Operand (&values)[Isa::kPvVecs], const float* const* rows, int step, int column) {
+  FLASH_MLA_INLINE void load_values(Operand (&values)[Isa::kPvVecs], const float* const* rows, int step,
+                                    int64_t column) {
     FLASH_MLA_UNROLL for (int i = 0; i < Isa::kPvVecs; ++i) values[i] =
         Isa::load(rows[step] + column + i * Isa::kLanes);
   }

@@ -11,8 +11,6 @@
 namespace flash_mla::cpu {
 namespace {
 
-constexpr int kMaxUnitRows = 128;
-
 struct alignas(64) Panel {
   // Running maximum of the scaled scores, in units of log2, and the sum of 2^(score - shift). The maximum may be
   // exceeded by kStaleMax before the output is rescaled; shift is the maximum where that is finite, else 0.
@@ -58,8 +56,8 @@ FLASH_MLA_INLINE int choose_split(int rows, int words) {
 }
 
 template <class M>
-void start_panel(const Unit& unit, int64_t first_row, int words, Panel& panel) {
-  panel.rows = static_cast<int>(minimum(kPanelRows, unit.row_begin + unit.row_count - first_row));
+void start_panel(const Unit& unit, int64_t first_row, int64_t rows, int words, Panel& panel) {
+  panel.rows = static_cast<int>(rows);
   panel.split = choose_split<M>(panel.rows, words);
   panel.touched = false;
   panel.least_end = INT32_MAX, panel.most_end = 0, panel.most_begin = 0;

@@ -41,11 +41,13 @@ class Prefetcher {
     bytes_ = 0;
     start(1);
   }
-  /// More memory to fetch; at most 2 * kMaxTileKeys gaps in all.
+  /// More memory to fetch. What comes after too many gaps is left to the hardware's prefetchers.
   void add(const void* data, int64_t bytes) {
     const char* begin = static_cast<const char*>(data);
     if (count_ > 0 && runs_[count_ - 1].end == begin) {
       runs_[count_ - 1].end += bytes;
+    } else if (count_ == kMostRuns) {
+      return;
     } else {
       runs_[count_++] = {begin, begin + bytes};
     }
@@ -78,8 +80,9 @@ class Prefetcher {
 
  private:
   static constexpr int64_t kLine = 64;
+  static constexpr int kMostRuns = 2 * kMaxTileKeys;
 
-  Run runs_[2 * kMaxTileKeys + 1];
+  Run runs_[kMostRuns + 1];
   int count_ = 0;
   int64_t bytes_ = 0, surplus_ = 0;
   PrefetchCursor cursor_;

@@ -15,8 +15,8 @@ namespace {
 /// `live` has a bit for each row that sees some key of the tile; others are left alone, as their products may be 0 *
 /// NaN.
 template <class M, int kRows>
-FLASH_MLA_INLINE void pv_block(const uint32_t* weights, const typename M::Stored* const* values, int steps, int column,
-                               float* output, uint32_t live, bool first, Prefetcher& prefetcher) {
+FLASH_MLA_INLINE void pv_block(const uint32_t* weights, const typename M::Stored* const* values, int steps,
+                               int64_t column, float* output, uint32_t live, bool first, Prefetcher& prefetcher) {
   typename M::Vec sum[kRows][M::kPvVecs];
   FLASH_MLA_UNROLL for (int r = 0; r < kRows; ++r) {
     FLASH_MLA_UNROLL for (int i = 0; i < M::kPvVecs; ++i) sum[r][i] = M::zero();
@@ -45,10 +45,12 @@ FLASH_MLA_INLINE void pv_block(const uint32_t* weights, const typename M::Stored
   }
 }
 
-/// Rows of the panel in blocks of nearly equal size: 16 rows in blocks of up to 6 are 6, 5 and 5.
+/// Value rows start `offset` elements behind where `values` point. Rows of the panel in blocks of nearly equal size: 16
+/// rows in blocks of up to 6 are 6, 5 and 5.
 template <class M>
-FLASH_MLA_NOINLINE void pv_tile(const uint32_t* weights, const typename M::Stored* const* values, int steps, int blocks,
-                                float* output, int rows, uint32_t live, bool first, Prefetcher& prefetcher) {
+FLASH_MLA_NOINLINE void pv_tile(const uint32_t* weights, const typename M::Stored* const* values, int64_t offset,
+                                int steps, int blocks, float* output, int rows, uint32_t live, bool first,
+                                Prefetcher& prefetcher) {
   constexpr int kWidth = M::kPvVecs * M::kLanes;
   const int groups = (rows + M::kPvRows - 1) / M::kPvRows;
   for (int b = 0; b < blocks; ++b) {
@@ -57,7 +59,7 @@ FLASH_MLA_NOINLINE void pv_tile(const uint32_t* weights, const typename M::Store
     for (int g = 0; g < groups; ++g) {
       const int n = (rows - row + groups - g - 1) / (groups - g);
       const auto run = [&]<int kRows>() __attribute__((always_inline)) {
-        pv_block<M, kRows>(weights + row, values, steps, b * kWidth, block + row * kWidth, live >> row, first,
+        pv_block<M, kRows>(weights + row, values, steps, offset + b * kWidth, block + row * kWidth, live >> row, first,
                            prefetcher);
       };
       switch (n) {

@@ -30,13 +30,13 @@ FLASH_MLA_INLINE void fold(const typename M::Vec (*sum)[kVecs], typename M::Vec 
 
 /// `max` takes the largest score of each lane; NaN does not count.
 template <class M, int kSplit, int kKeys>
-FLASH_MLA_INLINE void qk_block(const uint32_t* q, const typename M::Stored* const* keys, int words, float* scores,
-                               typename M::Vec (&max)[kPanelVecs<M>], Prefetcher& prefetcher) {
+FLASH_MLA_INLINE void qk_block(const uint32_t* q, const typename M::Stored* const* keys, int64_t offset, int words,
+                               float* scores, typename M::Vec (&max)[kPanelVecs<M>], Prefetcher& prefetcher) {
   constexpr int kVecs = kPanelVecs<M>;
   typename M::Vec sum[kKeys][kVecs];
   const char* row[kKeys];
   FLASH_MLA_UNROLL for (int n = 0; n < kKeys; ++n) {
-    row[n] = reinterpret_cast<const char*>(keys[n]);
+    row[n] = reinterpret_cast<const char*>(keys[n] + offset);
     FLASH_MLA_UNROLL for (int i = 0; i < kVecs; ++i) sum[n][i] = M::zero();
   }
   const auto step = [&](int64_t word) __attribute__((always_inline)) {
@@ -67,13 +67,14 @@ FLASH_MLA_INLINE void qk_block(const uint32_t* q, const typename M::Stored* cons
   }
 }
 
+/// The rows start `offset` elements behind where `keys` point.
 template <class M, int kSplit>
-FLASH_MLA_NOINLINE void qk_tile(const uint32_t* q, const typename M::Stored* const* keys, int count, int words,
-                                float* scores, float* max_out, Prefetcher& prefetcher) {
+FLASH_MLA_NOINLINE void qk_tile(const uint32_t* q, const typename M::Stored* const* keys, int64_t offset, int count,
+                                int words, float* scores, float* max_out, Prefetcher& prefetcher) {
   typename M::Vec max[kPanelVecs<M>];
   FLASH_MLA_UNROLL for (int i = 0; i < kPanelVecs<M>; ++i) max[i] = M::set(-__builtin_inff());
   const auto run = [&]<int kKeys>(const typename M::Stored* const* rows, int n) __attribute__((always_inline)) {
-    qk_block<M, kSplit, kKeys>(q, rows, words, scores + n / kSplit * kPanelRows, max, prefetcher);
+    qk_block<M, kSplit, kKeys>(q, rows, offset, words, scores + n / kSplit * kPanelRows, max, prefetcher);
   };
   int n = 0;
   for (; n + M::kQkKeys <= count; n += M::kQkKeys) run.template operator()<M::kQkKeys>(keys + n, n);

@@ -30,7 +30,7 @@ class Outstanding {
   /// Notes the keys of a tile that the panel has just taken. `scores` and `max` are raw, as softmax_tile took them.
   template <int kSplit>
   void note(const Panel& panel, float scale_log2, const float* scores, const float* max, int count,
-            const typename M::Stored* const* values, float* output, int blocks) {
+            const typename M::Stored* const* values, int64_t offset, float* output, int blocks) {
     constexpr int kRows = kPanelRows / kSplit;
     alignas(64) float bar[kPanelRows];
     bool any = false;
@@ -53,7 +53,7 @@ class Outstanding {
       }
       for (int part = 0; part < kSplit && n + part < count; ++part) {
         memcpy(weights_ + count_ * kPanelRows, weights + part * kRows, sizeof(float) * kRows);
-        values_[count_++] = values[n + part];
+        values_[count_++] = values[n + part] + offset;
       }
     }
   }
@@ -116,7 +116,8 @@ class Outstanding<M, false> {
  public:
   void start(void*) {}
   template <int kSplit>
-  void note(const Panel&, float, const float*, const float*, int, const typename M::Stored* const*, float*, int) {}
+  void note(const Panel&, float, const float*, const float*, int, const typename M::Stored* const*, int64_t, float*,
+            int) {}
   void add(const Panel&, float*, int) {}
 };
 

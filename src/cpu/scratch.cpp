@@ -10,9 +10,9 @@ constexpr size_t round_up(size_t value, size_t multiple) {
 
 }  // namespace
 
-size_t scratch_size(int64_t rows, int d, int d_v, bool separate_v) {
+size_t scratch_size(int64_t panels, int d, int d_v, bool separate_v) {
   // The widest form: float32 words, columns in blocks of 64 (attend.h, Scratch and Widths).
-  const size_t lanes = round_up(static_cast<size_t>(rows), kPanelRows);
+  const size_t lanes = static_cast<size_t>(panels) * kPanelRows;
   const size_t k_width = round_up(static_cast<size_t>(d), 2);
   const size_t v_width = round_up(static_cast<size_t>(d_v), 64);
   const size_t staged = (k_width > v_width ? k_width : v_width) + (separate_v ? v_width : 0);

@@ -123,7 +123,7 @@ class Run {
                                    block.row_count,
                                    plan_.shape.d_v,
                                    plan_.partial_width,
-                                   problem_.group(),
+                                   block.kv_heads > 1 ? block.row_count : problem_.group(),
                                    block.row_begin,
                                    out_rows(block),
                                    lse_rows(block)};
@@ -163,8 +163,10 @@ class Run {
             head(v),
             k.strides[0],
             k.strides[1],
+            k.strides[2],
             v.strides[0],
             v.strides[1],
+            v.strides[2],
             static_cast<const int32_t*>(table.data) + block.sequence * table.strides[0],
             table.strides[1],
             std::min<int64_t>(plan_.shape.page_size, INT32_MAX)};
@@ -189,7 +191,8 @@ class Run {
     unit.q = {static_cast<const char*>(q.data) + q_offset * static_cast<int64_t>(size_of(q.dtype)),
               problem_.token_stride(q), problem_.head_stride(q)};
     unit.keys = key_pages(block);
-    unit.group = group;
+    unit.group = block.kv_heads > 1 ? block.row_count : group;
+    unit.kv_heads = block.kv_heads;
     unit.row_begin = block.row_begin;
     unit.row_count = block.row_count;
     unit.begin = piece.begin;
@@ -203,7 +206,7 @@ class Run {
     unit.sinks = plan_.mask.window > 0 ? plan_.mask.sinks : 0;
     unit.d = static_cast<int>(plan_.shape.d);
     unit.d_v = static_cast<int>(plan_.shape.d_v);
-    unit.tile_keys = dispatch::tile_keys(block.row_count);
+    unit.tile_keys = dispatch::tile_keys(block.kv_heads > 1 ? group : block.row_count);
     unit.scale = static_cast<float>(problem_.scale);
     if (block.first_partial < 0) {
       unit.out = out_rows(block);
@@ -211,8 +214,8 @@ class Run {
     } else {
       // The partial rows of a part lie one after another, from the block's first row on.
       const int64_t row = block.first_partial + int64_t{piece.split} * block.row_count - block.row_begin;
-      unit.out = {partial_out(row), group * plan_.partial_width, plan_.partial_width, cpu::Element::float32};
-      unit.lse = {partial_lse(row), group, 1};
+      unit.out = {partial_out(row), unit.group * plan_.partial_width, plan_.partial_width, cpu::Element::float32};
+      unit.lse = {partial_lse(row), unit.group, 1};
     }
     return unit;
   }

@@ -58,12 +58,16 @@ Status check_block_count(const PlanSpec& spec, int64_t most_rows) {
   return {};
 }
 
-/// Fills blocks and items; returns the rows of the largest block.
-int64_t lay_out_blocks(const PlanSpec& spec, int64_t most_rows, double flops_per_ns, PlanState& state) {
+struct Largest {
+  int64_t rows = 0, panels = 0;
+};
+
+/// Fills blocks and items; returns the rows and panels of the largest blocks.
+Largest lay_out_blocks(const PlanSpec& spec, int64_t most_rows, double flops_per_ns, PlanState& state) {
   const int64_t group = spec.shape.h_q / spec.shape.h_kv;
   state.blocks.clear();
   state.items.clear();
-  int64_t largest = 0;
+  Largest largest;
   int64_t cost_rows = -1;
   double cost = 0;
   for (int64_t i = 0; i < spec.shape.batch; ++i) {
@@ -71,19 +75,22 @@ int64_t lay_out_blocks(const PlanSpec& spec, int64_t most_rows, double flops_per
     const int64_t rows = s_q * group;
     if (rows == 0) continue;
     const int64_t step = rows_per_block(rows, most_rows);
-    for (int64_t head = 0; head < spec.shape.h_kv; ++head) {
+    const int64_t most_heads = s_q == 1 ? dispatch::kv_heads_per_block(group) : 1;
+    for (int64_t head = 0; head < spec.shape.h_kv; head += most_heads) {
+      const int64_t heads = std::min(most_heads, spec.shape.h_kv - head);
       for (int64_t row = 0; row < rows; row += step) {
-        const int64_t count = std::min(step, rows - row);
+        const int64_t count = std::min(step, rows - row) * heads;
         const core::KeyRange keys =
-            core::visible_keys(spec.mask, spec.seqlens[i], s_q, row / group, (row + count - 1) / group);
+            heads > 1 ? core::visible_keys(spec.mask, spec.seqlens[i], 1, 0, 0)
+                      : core::visible_keys(spec.mask, spec.seqlens[i], s_q, row / group, (row + count - 1) / group);
         if (count != cost_rows) {
           cost_rows = count;
           cost = dispatch::key_cost(spec.shape, count, flops_per_ns);
         }
-        state.blocks.push_back({static_cast<int32_t>(i), static_cast<int32_t>(head), static_cast<int32_t>(row),
-                                static_cast<int32_t>(count), keys, -1});
+        state.blocks.push_back({static_cast<int32_t>(i), static_cast<int32_t>(head), static_cast<int32_t>(heads),
+                                static_cast<int32_t>(row), static_cast<int32_t>(count), keys, -1});
         state.items.push_back({keys.size(), cost});
-        largest = std::max(largest, count);
+        largest = {std::max(largest.rows, count), std::max(largest.panels, cpu::num_panels(count, heads))};
       }
     }
   }
@@ -103,7 +110,7 @@ void assign_partials(PlanState& state) {
   }
 }
 
-WorkspaceLayout lay_out_workspace(const PlanState& state, int64_t largest_block) {
+WorkspaceLayout lay_out_workspace(const PlanState& state, int64_t most_panels) {
   constexpr int64_t kLine = static_cast<int64_t>(kWorkspaceAlignment);
   const DecodeShape& shape = state.shape;
   WorkspaceLayout layout;
@@ -115,7 +122,7 @@ WorkspaceLayout lay_out_workspace(const PlanState& state, int64_t largest_block)
   };
   layout.queues = take(kLine * state.num_workers);
   layout.scratch_stride = static_cast<int64_t>(
-      cpu::scratch_size(largest_block, static_cast<int>(shape.d), static_cast<int>(shape.d_v), shape.separate_v));
+      cpu::scratch_size(most_panels, static_cast<int>(shape.d), static_cast<int>(shape.d_v), shape.separate_v));
   layout.scratch = take(layout.scratch_stride * state.num_workers);
   layout.partial_out = take(4 * state.partial_rows * state.partial_width);
   layout.partial_lse = take(4 * state.partial_rows);
@@ -137,18 +144,20 @@ void fill(const PlanSpec& spec, const dispatch::Backend* backend, PlanState& sta
   if (state.ragged) state.cu_seqlens_q.assign(spec.cu_seqlens_q, spec.cu_seqlens_q + shape.batch + 1);
 
   const int64_t most_rows = dispatch::max_rows_per_block(shape.d_v);
-  const int64_t largest = lay_out_blocks(spec, most_rows, backend->kernels->flops_per_ns, state);
+  const Largest largest = lay_out_blocks(spec, most_rows, backend->kernels->flops_per_ns, state);
   if (state.mode == PlanMode::batch_invariant) {
     // Costs decide where a sequence is split, so here they may not follow the batch's largest block.
-    const plan::CostModel model = dispatch::cost_model(shape, std::min(shape.h_q / shape.h_kv, most_rows));
+    const int64_t group = shape.h_q / shape.h_kv;
+    const int64_t heads = std::min(shape.h_kv, dispatch::kv_heads_per_block(group));
+    const plan::CostModel model = dispatch::cost_model(shape, std::min(group * heads, most_rows));
     plan::plan_invariant(state.items, state.num_workers, model, state.schedule);
   } else {
-    const plan::CostModel model = dispatch::cost_model(shape, std::max<int64_t>(1, largest));
+    const plan::CostModel model = dispatch::cost_model(shape, std::max<int64_t>(1, largest.rows));
     plan::plan_balanced(state.items, state.num_workers, model, state.schedule);
   }
   assign_partials(state);
   state.partial_width = (shape.d_v + 15) / 16 * 16;
-  state.workspace = lay_out_workspace(state, largest);
+  state.workspace = lay_out_workspace(state, largest.panels);
 }
 
 Result<const dispatch::Backend*> check(const PlanSpec& spec) {

@@ -12,10 +12,11 @@
 namespace flash_mla::internal {
 
 /// Query rows that share their keys: rows [row_begin, row_begin + row_count) of one sequence's and KV head's s_q *
-/// group.
+/// group; or all rows of several KV heads, where the sequence has one query token.
 struct RowBlock {
   int32_t sequence = 0;
   int32_t kv_head = 0;
+  int32_t kv_heads = 1;
   int32_t row_begin = 0;
   int32_t row_count = 0;
   core::KeyRange keys;

@@ -9,6 +9,10 @@ int64_t max_rows_per_block(int64_t d_v) {
   return std::clamp<int64_t>(kOutputBytes / (4 * d_v) / 16 * 16, 16, 128);
 }
 
+int64_t kv_heads_per_block(int64_t group) {
+  return group <= cpu::kPanelRows ? cpu::kMaxPanels : 1;
+}
+
 int tile_keys(int64_t rows) {
   return rows > 16 ? 128 : 64;
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cpu/kernel.h"
 #include "flash_mla/plan.h"
 #include "plan/split.h"
 
@@ -10,6 +11,10 @@ namespace flash_mla::dispatch {
 
 /// Query rows a unit at most: a multiple of 16 up to 128, so that its output fits half of a 512 KiB L2.
 int64_t max_rows_per_block(int64_t d_v);
+
+/// KV heads that a unit of one query token takes together, so that the cache is read as it lies: as many as there are
+/// panels, while a group fits into one.
+int64_t kv_heads_per_block(int64_t group);
 
 /// Keys a tile: more than one panel reads it, so a longer tile saves stores of the output; one panel wants it in L1.
 int tile_keys(int64_t rows);

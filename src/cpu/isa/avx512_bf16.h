@@ -24,7 +24,7 @@ struct Avx512Bf16Math : Avx512 {
   /// Columns of keys 2 * step and 2 * step + 1 as pairs. The unpacks work within 128-bit lanes, so the columns of each
   /// group of 32 come in another order, the same for every step: restore_order undoes it once, at the end. They are
   /// free next to VDPBF16PS, which a full permute is not.
-  FLASH_MLA_INLINE void load_values(Operand (&values)[kPvVecs], const uint16_t* const* rows, int step, int column) {
+  FLASH_MLA_INLINE void load_values(Operand (&values)[kPvVecs], const uint16_t* const* rows, int step, int64_t column) {
     const uint16_t* even = rows[2 * step] + column;
     const uint16_t* odd = rows[2 * step + 1] + column;
     FLASH_MLA_UNROLL for (int i = 0; i < kPvVecs / 2; ++i) {

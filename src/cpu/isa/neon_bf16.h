@@ -20,7 +20,7 @@ struct NeonBf16Math : Neon {
   }
   FLASH_MLA_INLINE Vec dot(Vec sum, Operand a, Operand b) { return vbfdotq_f32(sum, a, b); }
 
-  FLASH_MLA_INLINE void load_values(Operand (&values)[kPvVecs], const uint16_t* const* rows, int step, int column) {
+  FLASH_MLA_INLINE void load_values(Operand (&values)[kPvVecs], const uint16_t* const* rows, int step, int64_t column) {
     const uint16_t* even = rows[2 * step] + column;
     const uint16_t* odd = rows[2 * step + 1] + column;
     FLASH_MLA_UNROLL for (int i = 0; i < kPvVecs / 2; ++i) {
