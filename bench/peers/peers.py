@@ -1,7 +1,8 @@
-"""Times implementations of MLA decode on a CPU: identical data, the same threads, in turns in one run."""
+"""Times implementations of MLA decode on a CPU: identical data, the same threads, one run."""
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
@@ -19,22 +22,13 @@ DEFAULT_SHAPES = ["1x1024x16", "1x4096x16", "1x16384x16", "1x1024x128", "1x4096x
 COSINE_BAR = 1e-4  # bfloat16 or float16 all the way; a dropped key or head is far beyond
 
 
-def load_peers(build):
-    """Peers that work here, and why the others do not."""
-    peers, missing = [FlashMla(build)], []
-    if "avx512_bf16" in open("/proc/cpuinfo").read():
-        peers.append(FlashMla(build, "avx2"))
-
-    def add(module, name):
-        try:
-            peers.append(getattr(__import__(module), name)())
-        except Exception as error:  # whatever keeps a foreign package from loading
-            missing.append(f"{module}: {error}")
-
-    add("peer_ik_llama", "IkLlama")
-    add("peer_vllm", "Vllm")
-    add("peer_torch", "Torch")
-    return peers, missing
+PEERS = {
+    "flash_mla": lambda build: FlashMla(build),
+    "flash_mla, AVX2 forced": lambda build: FlashMla(build, "avx2"),
+    "ik_llama.cpp": lambda build: __import__("peer_ik_llama").IkLlama(),
+    "vLLM": lambda build: __import__("peer_vllm").Vllm(),
+    "torch": lambda build: __import__("peer_torch").Torch(),
+}
 
 
 def measure_roofline(build, threads):
@@ -56,50 +50,50 @@ def cosine_distance(a, b):
     return float(np.max(1 - np.sum(a * b, axis=1) / norms))
 
 
-def time_case(case, peers, threads, repetitions, seconds):
-    """A row for each peer that takes the case: medians over repetitions in turns."""
-    reference = case.reference(0)
-    ready, rows = [], []
-    for peer in peers:
+def time_peer(name, shape, options):
+    """One row of the table; or why there is none, as text."""
+    try:
+        peer = PEERS[name](options.build)
+        case = Case(shape)
+        peer.prepare(case, options.threads)
+    except Exception as reason:  # whatever keeps a foreign package from loading
+        return f"{name}: {reason}"
+    peer.run(0)
+    error = cosine_distance(peer.result(), case.reference(0))
+    if not error < COSINE_BAR:
+        return f"{name}: wrong at {shape}: cosine distance {error:.1e}"
+    times, end = [], time.perf_counter() + options.seconds
+    while len(times) < options.repetitions and (time.perf_counter() < end or len(times) < 5):
+        begin = time.perf_counter()
+        peer.run((len(times) + 1) % case.copies)
+        times.append(time.perf_counter() - begin)
+    quartiles = statistics.quantiles(times, n=4)
+    return {
+        "peer": peer.name,
+        "version": peer.version,
+        "b": shape.batch,
+        "s_k": shape.s_k,
+        "h_q": shape.heads,
+        "threads": options.threads,
+        "repetitions": len(times),
+        "median_us": statistics.median(times) * 1e6,
+        "quartiles_us": [quartiles[0] * 1e6, quartiles[2] * 1e6],
+        "gflops": shape.flop / statistics.median(times) * 1e-9,
+        "cosine_distance": error,
+    }
+
+
+def time_alone(name, shape, options):
+    """In a process of its own: idle threads of another OpenMP runtime would spin on the cores."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         try:
-            peer.prepare(case, threads)
-        except NotImplementedError:
-            continue
-        peer.run(0)
-        error = cosine_distance(peer.result(), reference)
-        if not error < COSINE_BAR:
-            raise SystemExit(f"{peer.name} is wrong at {case.shape}: cosine distance {error:.1e}")
-        ready.append((peer, error, []))
-    turn, end = 1, time.perf_counter() + seconds * len(ready)
-    while len(ready[0][2]) < repetitions and (time.perf_counter() < end or len(ready[0][2]) < 5):
-        for peer, _, times in ready:
-            begin = time.perf_counter()
-            peer.run(turn % case.copies)
-            times.append(time.perf_counter() - begin)
-        turn += 1
-    for peer, error, times in ready:
-        quartiles = statistics.quantiles(times, n=4)
-        rows.append(
-            {
-                "peer": peer.name,
-                "version": peer.version,
-                "b": case.shape.batch,
-                "s_k": case.shape.s_k,
-                "h_q": case.shape.heads,
-                "threads": threads,
-                "repetitions": len(times),
-                "median_us": statistics.median(times) * 1e6,
-                "quartiles_us": [quartiles[0] * 1e6, quartiles[2] * 1e6],
-                "gflops": case.shape.flop / statistics.median(times) * 1e-9,
-                "cosine_distance": error,
-            }
-        )
-        peer.release()
-    return rows
+            return process.submit(time_peer, name, shape, options).result()
+        except BrokenProcessPool:
+            return f"{name}: ended the process at {shape}"
 
 
 def print_rows(rows):
-    best = rows[0]["median_us"]
+    best = min(row["median_us"] for row in rows)
     for row in rows:
         print(
             f"{row['b']:>3} {row['s_k']:>6} {row['h_q']:>4}  {row['peer']:<30} {row['median_us']:>10.1f} "
@@ -153,29 +147,33 @@ def main():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--shapes", type=parse_shape, nargs="+", default=[parse_shape(s) for s in DEFAULT_SHAPES])
     parser.add_argument("--repetitions", type=int, default=31)
-    parser.add_argument("--seconds", type=float, default=2, help="for each peer and shape")
+    parser.add_argument("--seconds", type=float, default=3, help="of timing for each peer and shape")
     parser.add_argument("--json", help="also write the results to this file")
     parser.add_argument("--plot", help="also draw them to this file (.svg or .png)")
     options = parser.parse_args()
 
-    peers, missing = load_peers(options.build)
     roofline, machine = measure_roofline(options.build, options.threads)
     peak = roofline["peak_gflops"]
     print(f"{machine.get('cpu', platform.processor())}, {options.threads} threads, peak {peak:.0f} GFLOP/s")
-    for peer in peers:
-        print(f"  {peer.name}: {peer.version}")
-    for reason in missing:
-        print(f"  not here: {reason}")
     print(f"{'b':>3} {'s_k':>6} {'h_q':>4}  {'':<30} {'median us':>10} {'GFLOP/s':>8} {'share %':>7} {'x time':>8}")
-    rows = []
+    rows, missing = [], {}
     for number, shape in enumerate(options.shapes):
-        say_progress(f"{number + 1} of {len(options.shapes)}: {shape}")
-        new = time_case(Case(shape), peers, options.threads, options.repetitions, options.seconds)
+        new = []
+        for name in PEERS:
+            say_progress(f"{number + 1} of {len(options.shapes)}: {shape}: {name}")
+            row = time_alone(name, shape, options)
+            if isinstance(row, str):
+                missing[row] = None
+                continue
+            new.append(row | {"share": row["gflops"] / peak})
         say_progress("")
-        for row in new:
-            row["share"] = row["gflops"] / peak
-        print_rows(new)
+        if new:
+            print_rows(new)
         rows += new
+    for name, version in dict.fromkeys((row["peer"], row["version"]) for row in rows):
+        print(f"  {name}: {version}")
+    for reason in missing:
+        print(f"  not timed: {reason}")
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"machine": machine, "roofline": roofline, "rows": rows}, file, indent=2)
