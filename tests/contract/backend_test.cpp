@@ -87,7 +87,7 @@ class ForcedBackend : public PerBackend {
 
   /// The functions with the products. What a backend shares with another, a compiler may keep once for both.
   static bool multiplies(const std::string& function) {
-    return std::ranges::any_of(std::array{"::attend<", "::qk_tile<", "::pv_tile<"},
+    return std::ranges::any_of(std::array{"::qk_tile<", "::pv_rows<"},
                                [&](const char* name) { return function.find(name) != std::string::npos; });
   }
 
