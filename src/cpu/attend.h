@@ -12,6 +12,7 @@
 #include "cpu/panel.h"
 #include "cpu/pv.h"
 #include "cpu/qk.h"
+#include "cpu/queries.h"
 #include "cpu/refine.h"
 #include "cpu/softmax.h"
 

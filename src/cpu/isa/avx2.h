@@ -15,6 +15,7 @@ struct Avx2 {
   static constexpr int kPvRows = 6;
   static constexpr int kPvVecs = 2;
   static constexpr int kMaxSplit = 1;
+  static constexpr bool kTransposes = false;
 
   FLASH_MLA_INLINE Vec zero() { return _mm256_setzero_ps(); }
   FLASH_MLA_INLINE Vec set(float x) { return _mm256_set1_ps(x); }

@@ -15,6 +15,7 @@ struct Avx512 {
   static constexpr int kPvRows = 6;
   static constexpr int kPvVecs = 4;
   static constexpr int kMaxSplit = 4;
+  static constexpr bool kTransposes = true;
 
   FLASH_MLA_INLINE Vec zero() { return _mm512_setzero_ps(); }
   FLASH_MLA_INLINE Vec set(float x) { return _mm512_set1_ps(x); }
@@ -54,6 +55,34 @@ struct Avx512 {
       return _mm512_set1_epi64(words);
     } else {
       return _mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+    }
+  }
+
+  /// Words [0, 16) of 16 rows: word w of row r to to[w * 16 + r].
+  FLASH_MLA_INLINE void transpose(const uint32_t* const (&rows)[16], int64_t word, uint32_t flip, uint32_t* to) {
+    const __m512i signs = _mm512_set1_epi32(static_cast<int>(flip));
+    __m512i a[16], b[16];
+    FLASH_MLA_UNROLL for (int r = 0; r < 16; ++r) a[r] = _mm512_xor_si512(_mm512_loadu_si512(rows[r] + word), signs);
+    FLASH_MLA_UNROLL for (int r = 0; r < 16; r += 2) {
+      b[r] = _mm512_unpacklo_epi32(a[r], a[r + 1]);
+      b[r + 1] = _mm512_unpackhi_epi32(a[r], a[r + 1]);
+    }
+    // a[4i + j] now holds, in each 128-bit lane l, word 4l + j of rows 4i to 4i + 3.
+    FLASH_MLA_UNROLL for (int r = 0; r < 16; r += 4) {
+      a[r] = _mm512_unpacklo_epi64(b[r], b[r + 2]);
+      a[r + 1] = _mm512_unpackhi_epi64(b[r], b[r + 2]);
+      a[r + 2] = _mm512_unpacklo_epi64(b[r + 1], b[r + 3]);
+      a[r + 3] = _mm512_unpackhi_epi64(b[r + 1], b[r + 3]);
+    }
+    FLASH_MLA_UNROLL for (int j = 0; j < 4; ++j) {
+      const __m512i low = _mm512_shuffle_i32x4(a[j], a[4 + j], 0x88),
+                    high = _mm512_shuffle_i32x4(a[8 + j], a[12 + j], 0x88);
+      const __m512i low_odd = _mm512_shuffle_i32x4(a[j], a[4 + j], 0xdd);
+      const __m512i high_odd = _mm512_shuffle_i32x4(a[8 + j], a[12 + j], 0xdd);
+      _mm512_storeu_si512(to + j * 16, _mm512_shuffle_i32x4(low, high, 0x88));
+      _mm512_storeu_si512(to + (4 + j) * 16, _mm512_shuffle_i32x4(low_odd, high_odd, 0x88));
+      _mm512_storeu_si512(to + (8 + j) * 16, _mm512_shuffle_i32x4(low, high, 0xdd));
+      _mm512_storeu_si512(to + (12 + j) * 16, _mm512_shuffle_i32x4(low_odd, high_odd, 0xdd));
     }
   }
 

@@ -15,6 +15,7 @@ struct Neon {
   static constexpr int kPvRows = 6;
   static constexpr int kPvVecs = 4;
   static constexpr int kMaxSplit = 1;
+  static constexpr bool kTransposes = false;
 
   FLASH_MLA_INLINE Vec zero() { return vdupq_n_f32(0); }
   FLASH_MLA_INLINE Vec set(float x) { return vdupq_n_f32(x); }

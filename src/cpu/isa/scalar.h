@@ -13,6 +13,7 @@ struct Scalar {
   static constexpr int kPvRows = 4;   // rows a PV block ...
   static constexpr int kPvVecs = 16;  // ... by vectors of columns
   static constexpr int kMaxSplit = 1;
+  static constexpr bool kTransposes = false;
 
   FLASH_MLA_INLINE Vec zero() { return 0; }
   FLASH_MLA_INLINE Vec set(float x) { return x; }
