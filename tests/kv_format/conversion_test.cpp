@@ -326,7 +326,7 @@ TEST(KvFormatPages, TokensOneByOneAreThePage) {
     Page single({kind, 96, 32, 64, 8, 1});
     const std::vector<float> rows = normal_rows(8 * 128, 1, 11);
     whole.round_trip(rows);
-    for (int64_t token = 7; token >= 0; --token) {
+    for (const int64_t token : {5, 2, 7, 0, 3, 6, 1, 4}) {
       single.round_trip({rows.begin() + token * 128, rows.begin() + (token + 1) * 128}, token);
     }
     EXPECT_EQ(single.bytes, whole.bytes) << name_of(kind);
