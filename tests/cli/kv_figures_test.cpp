@@ -223,7 +223,7 @@ class RealTrace : public ::testing::Test {
   const std::string path = find(name); \
   if (path.empty()) GTEST_SKIP() << name << " is not here (FLASH_MLA_TRACES names its folder)"
 
-// Figures as they were published for these traces, to the printed digit.
+// Figures that an earlier, unrelated program gave for these traces, to the printed digit.
 TEST_F(RealTrace, MooncakeConversation) {
   FIND_OR_SKIP(path, "mooncake_conversation.jsonl");
   expect_hit_rates(path, {{1000, 4.5},
@@ -239,7 +239,7 @@ TEST_F(RealTrace, MooncakeConversation) {
   EXPECT_EQ(printed(final_waste(trace, {Kind::pages, 256}), 2), 1.01);
   EXPECT_EQ(printed(final_waste(trace, {Kind::pages, 512}), 2), 2.01);
   EXPECT_EQ(printed(final_waste(trace, {Kind::fixed, 131072})), 90.6);
-  // 104 was published for powers of two; this gives 104.6.
+  // Powers of two: 104 was expected; this gives 104.6.
   expect_queue(trace, int64_t{1} << 21, {16, 136, 105, 151, 152, 152, 151}, 97.9, 0.3);
 }
 
@@ -270,8 +270,8 @@ TEST_F(RealTrace, AzureConversation) {
   EXPECT_EQ(printed(internal_waste(trace, {Kind::power_of_two, 0}).sampled), 38.8);
   EXPECT_EQ(printed(internal_waste(trace, {Kind::prompt_plus, 2048}).sampled), 62.2);
   EXPECT_EQ(printed(internal_waste(trace, {Kind::exact, 0}).sampled), 8.0);
-  // 96.0 % was published; every order of admission, growth and counting that was tried gives 96.3 to 96.4 %, with the
-  // published batch: docs/kv_figures.md.
+  // 96.0 % was expected; every order of admission, growth and counting that was tried gives 96.3 to 96.4 %, with the
+  // expected batch: docs/kv_figures.md.
   expect_queue(trace, int64_t{1} << 19, {32, 168, 264, 374, 420, 412, 384}, 96.35, 0.05);
 }
 
