@@ -13,6 +13,7 @@ void add_info(CLI::App& app);
 void add_check(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_replay(CLI::App& app);
+void add_kv_cost(CLI::App& app);
 }  // namespace flash_mla::cli
 
 int main(int argc, char** argv) {
@@ -27,6 +28,7 @@ int main(int argc, char** argv) {
   cli::add_check(app);
   cli::add_bench(app);
   cli::add_replay(app);
+  cli::add_kv_cost(app);
 
   try {
     app.parse(argc, argv);

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "bench/bench_report.h"
+#include "bench/kv_figures.h"
 #include "bench/measure.h"
 #include "common/interrupt.h"
 #include "common/machine.h"
@@ -23,6 +24,8 @@ struct Options {
   BenchGrid grid;
   Timing timing;
   uint64_t seed = 1;
+  std::string suite = "decode";
+  KvFiguresOptions kv_figures;
   std::string json;
   std::string plot;
 };
@@ -106,6 +109,11 @@ int report(const Options& options, const std::vector<BenchRow>& rows, const Roof
 }
 
 int bench(const CLI::App& verb, Options& options) {
+  if (options.suite == "kv-figures") {
+    options.kv_figures.json = options.json;
+    options.kv_figures.plot = options.plot;
+    return run_kv_figures(options.kv_figures);
+  }
   if (options.full) widen(verb, options.grid);
   if (!options.json.empty()) {
     if (const Status status = check_writable(options.json); !status.ok()) return fail(status);
@@ -161,6 +169,22 @@ void add_bench(CLI::App& app) {
   *verb_of = verb;
   constexpr int64_t kMany = 1 << 20;
   constexpr int64_t kWidest = 1024;
+  verb->add_option("--suite", options->suite,
+                   "decode: the kernels; kv-figures: prefix hits, waste and batch of KV caches on request traces")
+      ->check(CLI::IsMember({"decode", "kv-figures"}))
+      ->capture_default_str();
+  KvFiguresOptions& figures = options->kv_figures;
+  verb->add_option("--trace", figures.traces,
+                   "kv-figures: request traces (Azure CSV, Mooncake JSON lines); default: the sample")
+      ->type_name("FILE...");
+  verb->add_option("--kv-tokens", figures.kv_tokens,
+                   "kv-figures: tokens that the cache holds; 0: 524288, or 16 of the longest request")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+  verb->add_option("--requests", figures.requests, "kv-figures: of the trace, after a shuffle, that queue; 0: all")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   BenchGrid& grid = options->grid;
   add_backend_option(*verb, options->backend);
   add_threads_option(*verb, options->threads);

@@ -43,6 +43,14 @@ bool gnuplot_installed() {
   return std::system("command -v gnuplot >/dev/null 2>&1") == 0;
 }
 
+std::string named_tics(const std::vector<std::string>& names) {
+  std::string tics;
+  for (size_t i = 0; i < names.size(); ++i) {
+    tics += fmt::format("{}{} {}", i == 0 ? "" : ", ", gnuplot_string(names[i]), i);
+  }
+  return fmt::format("set xtics ({}) noenhanced\nset xrange [-0.5:{}.5]\n", tics, names.size() - 1);
+}
+
 std::string panel_script(const Panel& panel) {
   std::string script;
   script += fmt::format("set title {} noenhanced\nset xlabel {} noenhanced\nset ylabel {} noenhanced\n",
@@ -50,14 +58,16 @@ std::string panel_script(const Panel& panel) {
   script += panel.log_x ? "set logscale x\n" : "unset logscale x\n";
   script += panel.log_y ? "set logscale y\n" : "unset logscale y\n";
   script += panel.y_from_zero && !panel.log_y ? "set yrange [0:*]\n" : "set yrange [*:*]\n";
+  script += panel.x_names.empty() ? "set xtics auto\nset xrange [*:*]\n" : named_tics(panel.x_names);
+  const char* dots = panel.x_names.empty() ? "points pt 7 ps 0.4" : "points pt 7 ps 0.8";
   std::string data;
   std::string clauses;
   for (size_t i = 0; i < panel.series.size(); ++i) {
     const Series& series = panel.series[i];
-    const char* colour = kColours[i % kColours.size()];
+    const char* colour = kColours[(series.colour < 0 ? i : static_cast<size_t>(series.colour)) % kColours.size()];
     std::string title =
         series.label.empty() ? "notitle" : fmt::format("title {} noenhanced", gnuplot_string(series.label));
-    std::string style = series.points ? "points pt 7 ps 0.4" : "lines lw 1.5";
+    std::string style = series.points ? dots : "lines lw 1.5";
     clauses += fmt::format("{}'-' with {} lc rgb '{}' {}", i == 0 ? "plot " : ", ", style, colour, title);
     for (size_t j = 0; j < series.x.size() && j < series.y.size(); ++j) {
       data += std::isfinite(series.y[j]) ? fmt::format("{:.9g} {:.9g}\n", series.x[j], series.y[j]) : "\n";

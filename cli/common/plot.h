@@ -15,6 +15,7 @@ struct Series {
   std::vector<double> x;
   std::vector<double> y;
   bool points = false;  ///< dots instead of a line
+  int colour = -1;      ///< of the palette; -1: that of its place in the panel
 };
 
 /// One pair of axes; panels of a plot are stacked.
@@ -26,6 +27,7 @@ struct Panel {
   bool log_y = false;
   bool y_from_zero = true;
   std::vector<Series> series;
+  std::vector<std::string> x_names{};  ///< of x = 0, 1, 2 ... instead of numbers
 };
 
 /// Draws to `path`; its ending chooses .svg or .png. Errors: invalid_argument (ending), unsupported (gnuplot is not

@@ -268,6 +268,57 @@ FLASH_MLA_API int64_t flash_mla_kv_cache_num_tokens(const flash_mla_kv_cache* ca
 FLASH_MLA_API flash_mla_const_tensor flash_mla_kv_cache_page_table(const flash_mla_kv_cache* cache);
 FLASH_MLA_API flash_mla_const_tensor flash_mla_kv_cache_seqlens(const flash_mla_kv_cache* cache);
 
+/* ------------------------------------------------------------------------------------------------ formats of pages */
+
+enum {
+  FLASH_MLA_KV_BFLOAT16 = 0,   /* 1152 bytes a token of 512 + 64 columns */
+  FLASH_MLA_KV_FLOAT16 = 1,    /* 1152 */
+  FLASH_MLA_KV_FP8_FLAT = 2,   /* 576: e4m3 of value / scale; the scale is not stored */
+  FLASH_MLA_KV_FP8_SCALED = 3, /* 656: FlashMLA's e4m3 latent, float32 scales, bfloat16 rope */
+  FLASH_MLA_KV_INT8_SCALED = 4 /* 656: int8 latent, bfloat16 rope; the page's float32 scales at its end */
+};
+
+typedef struct flash_mla_kv_format {
+  int32_t kind;      /* FLASH_MLA_KV_... */
+  int64_t latent;    /* first columns of a row, 1 to 1024: 512 */
+  int64_t rope;      /* last columns of a row, 0 to 1024: 64 */
+  int64_t group;     /* latent columns that share a scale, 1 to 1024: 128 */
+  int64_t page_size; /* tokens, 1 to 2^20 */
+  float scale;       /* of FP8_FLAT: above 0 and finite, as 1 / scale and 448 scale are */
+} flash_mla_kv_format;
+
+/* Offsets and sizes in bytes. */
+typedef struct flash_mla_kv_format_layout {
+  int64_t token_bytes;  /* of one token, its scales included */
+  int64_t page_bytes;   /* of one page; copying that many moves the scales too */
+  int64_t token_stride; /* token t's columns begin at t * token_stride */
+  int64_t rope_offset;  /* its rope columns at t * token_stride + rope_offset */
+  int64_t num_scales;   /* float32 scales a token in the page; 0: none */
+  int64_t scale_offset; /* token t's first scale is at scale_offset + t * scale_stride */
+  int64_t scale_stride;
+} flash_mla_kv_format_layout;
+
+/* Errors: INVALID_ARGUMENT. *layout is not written then. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_format_describe(const flash_mla_kv_format* format,
+                                                                                flash_mla_kv_format_layout* layout);
+
+/* Writes rows [n, latent + rope] (float32, bfloat16 or float16) as tokens first_token to first_token + n - 1 of a page,
+ * and the opposite. How values round, saturate and what becomes of NaN and infinity: flash_mla/kv_format.h. Errors:
+ * INVALID_ARGUMENT; nothing is written then. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_format_quantise(const flash_mla_kv_format* format,
+                                                                                const flash_mla_const_tensor* rows,
+                                                                                void* page, size_t page_bytes,
+                                                                                int64_t first_token);
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_format_dequantise(const flash_mla_kv_format* format,
+                                                                                  const void* page, size_t page_bytes,
+                                                                                  int64_t first_token,
+                                                                                  const flash_mla_tensor* rows);
+
+/* The most by which `value`, of this column, can differ after both; `largest` is the largest magnitude in its group. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_format_error_bound(const flash_mla_kv_format* format,
+                                                                                   int64_t column, double value,
+                                                                                   double largest, double* bound);
+
 #ifdef __cplusplus
 }
 #endif
