@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "bench/bench_report.h"
+#include "bench/kv_suite.h"
 #include "bench/measure.h"
 #include "common/interrupt.h"
 #include "common/machine.h"
@@ -17,6 +18,7 @@ namespace flash_mla::cli {
 namespace {
 
 struct Options {
+  std::string suite = "decode";
   std::string backend;
   int threads = 0;
   bool full = false;
@@ -106,6 +108,7 @@ int report(const Options& options, const std::vector<BenchRow>& rows, const Roof
 }
 
 int bench(const CLI::App& verb, Options& options) {
+  if (options.suite == "kv-cache") return run_kv_suite({options.json, options.plot, options.full, options.seed});
   if (options.full) widen(verb, options.grid);
   if (!options.json.empty()) {
     if (const Status status = check_writable(options.json); !status.ok()) return fail(status);
@@ -162,6 +165,11 @@ void add_bench(CLI::App& app) {
   constexpr int64_t kMany = 1 << 20;
   constexpr int64_t kWidest = 1024;
   BenchGrid& grid = options->grid;
+  verb->add_option("--suite", options->suite,
+                   "decode: the kernels; kv-cache: the page manager, which takes only "
+                   "--full, --seed, --json and --plot of what follows")
+      ->check(CLI::IsMember({"decode", "kv-cache"}))
+      ->capture_default_str();
   add_backend_option(*verb, options->backend);
   add_threads_option(*verb, options->threads);
   verb->add_flag("--full", options->full, "A larger grid, half an hour or more; lists that are given stay as they are");
