@@ -33,21 +33,21 @@ Result<const Sequence*> Scheduler::admit(std::vector<int64_t>& slots) {
   const int64_t tokens = request.prompt + next.generated;
   if (!has_room(next, tokens)) return kNone;
 
-  Result<int64_t> row = cache_.add_sequence();
-  if (!row.ok()) return row.status();
+  Result<int64_t> id = cache_.add_sequence();
+  if (!id.ok()) return id.status();
   slots.resize(static_cast<size_t>(tokens));
-  if (Status status = cache_.append_tokens(row.value(), slots); !status.ok()) return status;
+  if (Status status = cache_.append_tokens(id.value(), slots); !status.ok()) return status;
   if (preempted_.empty()) {
     ++arrived_;
   } else {
     preempted_.pop_back();
   }
-  const Sequence sequence{next.request, row.value(), tokens, next.generated};
+  const Sequence sequence{next.request, id.value(), cache_.row_of(id.value()), tokens, next.generated};
   if (next.generated < request.answer) {
     running_.push_back(sequence);
     return &running_.back();
   }
-  if (Status status = cache_.remove_sequence(sequence.row); !status.ok()) return status;
+  if (Status status = cache_.remove_sequence(sequence.id); !status.ok()) return status;
   ++finished_;
   just_finished_ = sequence;
   return &std::as_const(just_finished_);
@@ -58,19 +58,19 @@ Status Scheduler::preempt_newest() {
   running_.pop_back();
   preempted_.push_back({newest.request, newest.generated});
   ++preemptions_;
-  return cache_.remove_sequence(newest.row);
+  return cache_.remove_sequence(newest.id);
 }
 
 Status Scheduler::grow(std::vector<int64_t>& slots) {
   slots.clear();
   // By index: preemption shortens the list from the end, that is by sequences that have not grown yet.
   for (size_t i = 0; i < running_.size(); ++i) {
-    while (i < running_.size() && cache_.pages_needed(running_[i].row, 1) > cache_.num_free_pages()) {
+    while (i < running_.size() && cache_.pages_needed(running_[i].id, 1) > cache_.num_free_pages()) {
       if (Status status = preempt_newest(); !status.ok()) return status;
     }
     if (i == running_.size()) break;
     int64_t slot = 0;
-    if (Status status = cache_.append_tokens(running_[i].row, {&slot, 1}); !status.ok()) return status;
+    if (Status status = cache_.append_tokens(running_[i].id, {&slot, 1}); !status.ok()) return status;
     slots.push_back(slot);
     ++running_[i].length;
   }
@@ -81,7 +81,7 @@ Status Scheduler::finish_step() {
   for (Sequence& sequence : running_) {
     ++sequence.generated;
     if (sequence.generated < requests_[sequence.request].answer) continue;
-    if (Status status = cache_.remove_sequence(sequence.row); !status.ok()) return status;
+    if (Status status = cache_.remove_sequence(sequence.id); !status.ok()) return status;
     ++finished_;
   }
   std::erase_if(running_,

@@ -13,6 +13,7 @@ namespace flash_mla::cli {
 
 struct Sequence {
   int64_t request = 0;    ///< index in the trace
+  int64_t id = 0;         ///< in the cache
   int64_t row = 0;        ///< of the page table
   int64_t length = 0;     ///< tokens in the cache
   int64_t generated = 0;  ///< of its answer, so far

@@ -36,7 +36,8 @@ typedef enum flash_mla_status {
   FLASH_MLA_NOT_FOUND = 5,     /* unknown name or id */
   FLASH_MLA_IO_ERROR = 6,      /* a file could not be read or written */
   FLASH_MLA_OUT_OF_MEMORY = 7, /* the host's memory is exhausted */
-  FLASH_MLA_INTERNAL_ERROR = 8 /* a defect of this library */
+  FLASH_MLA_INTERNAL_ERROR = 8, /* a defect of this library */
+  FLASH_MLA_CORRUPT = 9         /* a KV cache whose books are wrong; it serves no more */
 } flash_mla_status;
 
 /* Why the last call that failed on this thread did; "" if none has. Valid until the next failure on this thread. At

@@ -18,6 +18,7 @@ enum class StatusCode : int32_t {
   out_of_pages = 4,      ///< the page pool cannot serve the request
   not_found = 5,         ///< unknown name or id
   io_error = 6,          ///< a file could not be read or written
+  corrupt = 9,           ///< a KV cache whose books are wrong; it serves no more
 };
 
 /// The result of a call that returns nothing else. A success holds no memory, so returning it never allocates.

@@ -1,131 +1,92 @@
-// Random operations on a KvCache and on a naive model of it: a map from sequence to the slots of its tokens.
+// Random operations on a KvCache beside a naive model: kv_cache/world.h.
 #include <gtest/gtest.h>
 
-#include <iterator>
-#include <map>
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
 #include <random>
-#include <set>
-#include <vector>
 
-#include "flash_mla/kv_cache.h"
+#include "kv_cache/world.h"
 
-namespace flash_mla {
+namespace flash_mla::test {
 namespace {
 
-class Model {
+class RandomChoices : public Choices {
  public:
-  explicit Model(const KvCacheGeometry& geometry) : geometry_(geometry) {}
-
-  [[nodiscard]] int64_t pages(int64_t tokens) const { return (tokens + geometry_.page_size - 1) / geometry_.page_size; }
-  [[nodiscard]] int64_t used_pages() const {
-    int64_t sum = 0;
-    for (const auto& [sequence, slots] : sequences) sum += pages(static_cast<int64_t>(slots.size()));
-    return sum;
-  }
-  [[nodiscard]] int64_t tokens() const {
-    int64_t sum = 0;
-    for (const auto& [sequence, slots] : sequences) sum += static_cast<int64_t>(slots.size());
-    return sum;
-  }
-
-  std::map<int64_t, std::vector<int64_t>> sequences;
+  explicit RandomChoices(uint64_t seed) : random_(seed) {}
+  int64_t below(int64_t bound) override { return static_cast<int64_t>(random_() % static_cast<uint64_t>(bound)); }
 
  private:
-  KvCacheGeometry geometry_;
+  std::mt19937_64 random_;
 };
 
-/// Everything the cache shows must be what the model says.
-void compare(const KvCache& cache, const Model& model) {
-  const KvCacheGeometry& geometry = cache.geometry();
-  ASSERT_EQ(cache.num_used_pages(), model.used_pages());
-  ASSERT_EQ(cache.num_free_pages(), geometry.num_pages - model.used_pages());
-  ASSERT_EQ(cache.num_tokens(), model.tokens());
-  const auto* table = static_cast<const int32_t*>(cache.page_table().data);
-  const auto* lengths = static_cast<const int32_t*>(cache.seqlens().data);
-  std::set<int32_t> pages_seen;
-  for (int64_t row = 0; row < geometry.max_sequences; ++row) {
-    auto found = model.sequences.find(row);
-    if (found == model.sequences.end()) {
-      ASSERT_EQ(lengths[row], 0);
-      continue;
-    }
-    const std::vector<int64_t>& slots = found->second;
-    ASSERT_EQ(lengths[row], static_cast<int32_t>(slots.size()));
-    for (int64_t token = 0; token < lengths[row]; ++token) {
-      int32_t page = table[row * cache.page_table().strides[0] + token / geometry.page_size];
-      ASSERT_GE(page, 0);
-      ASSERT_LT(page, geometry.num_pages);
-      ASSERT_EQ(slots[token], page * geometry.page_size + token % geometry.page_size);
-      if (token % geometry.page_size == 0) {
-        ASSERT_TRUE(pages_seen.insert(page).second) << "page " << page << " has two owners";
-      }
-    }
-  }
+struct Setting {
+  const char* name;
+  WorldConfig config;
+};
+
+KvCacheOptions options_of(std::vector<KvCacheGroup> groups, bool tiers) {
+  KvCacheOptions options;
+  options.groups = std::move(groups);
+  options.prefix_caching = true;
+  options.watermark_pages = 2;
+  options.max_events = 16;
+  if (tiers) options.tier_pages = {11, 5};
+  return options;
 }
 
-void run(const KvCacheGeometry& geometry, uint32_t seed, int operations) {
-  KvCache cache = KvCache::make(geometry).value();
-  Model model(geometry);
-  std::mt19937 random(seed);
-  auto below = [&](int64_t bound) { return static_cast<int64_t>(random() % static_cast<uint64_t>(bound)); };
-  int refused_pages = 0;
-  int refused_rows = 0;
-  int refused_length = 0;
-  for (int i = 0; i < operations; ++i) {
-    int64_t kind = below(10);
-    if (kind == 0) {
-      Result<int64_t> added = cache.add_sequence();
-      bool full = static_cast<int64_t>(model.sequences.size()) == geometry.max_sequences;
-      ASSERT_EQ(added.ok(), !full);
-      refused_rows += full;
-      if (added.ok()) {
-        ASSERT_TRUE(model.sequences.emplace(added.value(), std::vector<int64_t>()).second);
-      }
-    } else if (kind == 1 && !model.sequences.empty() && below(2) == 0) {
-      auto victim = std::next(model.sequences.begin(), below(static_cast<int64_t>(model.sequences.size())));
-      ASSERT_TRUE(cache.remove_sequence(victim->first).ok());
-      model.sequences.erase(victim);
-    } else if (!model.sequences.empty()) {
-      auto target = std::next(model.sequences.begin(), below(static_cast<int64_t>(model.sequences.size())));
-      std::vector<int64_t>& owned = target->second;
-      auto length = static_cast<int64_t>(owned.size());
-      int64_t added = below(3) == 0 ? below(3 * geometry.page_size) : 1;
-      bool too_long = length + added > geometry.max_tokens;
-      int64_t needed = model.pages(length + added) - model.pages(length);
-      bool no_pages = needed > geometry.num_pages - model.used_pages();
-      ASSERT_EQ(cache.pages_needed(target->first, added), needed);
-      std::vector<int64_t> slots(static_cast<size_t>(added), -7);
-      Status status = cache.append_tokens(target->first, slots);
-      StatusCode expected = too_long   ? StatusCode::invalid_argument
-                            : no_pages ? StatusCode::out_of_pages
-                                       : StatusCode::ok;
-      ASSERT_EQ(status.code(), expected) << status.message();
-      refused_length += too_long;
-      refused_pages += !too_long && no_pages;
-      if (status.ok()) {
-        owned.insert(owned.end(), slots.begin(), slots.end());
-      } else {
-        ASSERT_EQ(slots, std::vector<int64_t>(slots.size(), -7));
-      }
-    }
-    if (i % 16 == 0) {
-      ASSERT_NO_FATAL_FAILURE(compare(cache, model));
-    }
-  }
-  compare(cache, model);
-  EXPECT_GT(refused_pages, 0) << "the run never filled the pool";
-  EXPECT_GT(refused_rows, 0) << "the run never filled the rows";
-  EXPECT_GT(refused_length, 0) << "the run never reached max_tokens";
+std::vector<Setting> settings() {
+  KvCacheOptions weak = options_of({}, false);
+  weak.hash_bits = 3;  // nearly every lookup meets strangers: tokens and ancestry must tell them apart
+  KvCacheOptions bounded = options_of({{4, 9, 0}, {4, 0, 0}}, true);
+  bounded.max_in_flight_tokens = 14;
+  return {{"one group", {{24, 4, 6, 40}, options_of({}, true)}},
+          {"pages of one token", {{60, 1, 5, 24}, options_of({}, true)}},
+          {"weak hash", {{30, 2, 6, 30}, weak, 2}},
+          {"window and sinks", {{30, 4, 6, 44}, options_of({{4, 10, 3}}, true)}},
+          {"three groups", {{60, 4, 6, 40}, options_of({{4, 0, 0}, {2, 7, 1}, {8, 0, 0}}, true)}},
+          {"window with bounded reservation", {{40, 4, 6, 40}, bounded}},
+          {"no prefix cache", {{24, 3, 6, 30}, {}}}};
 }
 
-TEST(KvCacheModel, AgreesThroughRandomOperations) {
-  for (uint32_t seed = 0; seed < 8; ++seed) {
-    SCOPED_TRACE(seed);
-    ASSERT_NO_FATAL_FAILURE(run({40, 4, 6, 60}, seed, 20000));
-    ASSERT_NO_FATAL_FAILURE(run({50, 1, 4, 30}, seed, 20000));
-    ASSERT_NO_FATAL_FAILURE(run({12, 63, 5, 300}, seed, 20000));
+int64_t operations() {
+  const char* given = std::getenv("FLASH_MLA_MODEL_OPERATIONS");
+  return given != nullptr ? std::atoll(given) : 10'000'000;
+}
+
+TEST(KvCacheModel, AgreesThroughTenMillionRandomOperations) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<Setting> all = settings();
+  const int64_t each = operations() / static_cast<int64_t>(all.size()) + 1;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const uint64_t seed = 20261124 + i;
+    RandomChoices choices(seed);
+    World world(all[i].config, choices);
+    for (int64_t operation = 0; operation < each; ++operation) {
+      std::string wrong = world.step();
+      if (wrong.empty() && operation % 1000 == 999) wrong = world.check_all();
+      ASSERT_EQ(wrong, "") << all[i].name << ", seed " << seed << ", operation " << operation;
+    }
+    std::cout << all[i].name << ", seed " << seed << ": " << each << " operations;";
+    for (const auto& [what, count] : world.counts) std::cout << ' ' << what << ' ' << count << ',';
+    std::cout << '\n';
+    for (const char* needed : {"add", "grow", "grow refused", "rewind", "fork", "remove", "misuse"}) {
+      EXPECT_GT(world.counts[needed], 0) << all[i].name << " never saw " << needed;
+    }
+    if (all[i].config.options.prefix_caching) {
+      EXPECT_GT(world.counts["hit tokens"], 0) << all[i].name;
+      EXPECT_GT(world.counts["unpin"], 0) << all[i].name;
+    }
+    if (!all[i].config.options.tier_pages.empty()) {
+      EXPECT_GT(world.counts["transfers"], 0) << all[i].name;
+    }
+    if (all[i].config.geometry.page_size > 1) {
+      EXPECT_GT(world.counts["copied pages"], 0) << all[i].name;
+    }
   }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  std::cout << each * static_cast<int64_t>(all.size()) << " operations in " << took.count() << " s\n";
 }
 
 }  // namespace
-}  // namespace flash_mla
+}  // namespace flash_mla::test

@@ -95,7 +95,8 @@ TEST(KvCache, AppendIsAllOrNothingWhenPagesRunOut) {
   std::vector<int64_t> slots(3, -7);
   Status status = cache.append_tokens(second, slots);
   EXPECT_EQ(status.code(), StatusCode::out_of_pages);
-  EXPECT_EQ(status.message(), "sequence 1 needs 1 more pages, but 0 of 3 are free");
+  EXPECT_EQ(status.message(),
+            "sequence 1 needs 1 more pages, but 0 of 3 are free, 0 evictable, and 0 of those reserved");
   EXPECT_EQ(slots, std::vector<int64_t>(3, -7));
   EXPECT_EQ(length_of(cache, second), 2);
   EXPECT_EQ(cache.num_tokens(), 7);
@@ -124,7 +125,8 @@ TEST(KvCache, RemovedPagesAndRowsServeAgain) {
   EXPECT_EQ(cache.num_tokens(), 0);
   EXPECT_EQ(length_of(cache, first), 0);
   int64_t again = cache.add_sequence().value();
-  EXPECT_EQ(again, first);
+  EXPECT_EQ(cache.row_of(again), cache.row_of(first) == -1 ? 0 : -1) << "the row serves again, under another id";
+  EXPECT_NE(again, first);
   std::vector<int64_t> slots = append(cache, again, 8);
   EXPECT_EQ(std::set<int64_t>(slots.begin(), slots.end()).size(), 8u);
 }
@@ -190,8 +192,8 @@ TEST(KvCache, RefusesBadGeometryByName) {
            BadGeometry{{1, 64, 0, 1}, "max_sequences is 0: must be 1 to 2147483647"},
            BadGeometry{{1, 64, 1, 0}, "max_tokens is 0: must be 1 to 2147483647"},
            BadGeometry{{1, 1, kTooLarge - 1, kTooLarge - 1},
-                       "max_sequences is 2147483647 and max_tokens is 2147483647: a page table of that size does not "
-                       "fit in memory"},
+                       "num_pages is 1, max_sequences is 2147483647 and max_tokens is 2147483647: tables of that size "
+                       "do not fit in memory"},
        }) {
     Result<KvCache> cache = KvCache::make(bad.geometry);
     ASSERT_FALSE(cache.ok()) << bad.message;
