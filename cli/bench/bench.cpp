@@ -7,6 +7,7 @@
 
 #include "bench/bench_report.h"
 #include "bench/kv_figures.h"
+#include "bench/kv_suite.h"
 #include "bench/measure.h"
 #include "common/interrupt.h"
 #include "common/machine.h"
@@ -18,6 +19,7 @@ namespace flash_mla::cli {
 namespace {
 
 struct Options {
+  std::string suite = "decode";
   std::string backend;
   int threads = 0;
   bool full = false;
@@ -114,6 +116,7 @@ int bench(const CLI::App& verb, Options& options) {
     options.kv_figures.plot = options.plot;
     return run_kv_figures(options.kv_figures);
   }
+  if (options.suite == "kv-cache") return run_kv_suite({options.json, options.plot, options.full, options.seed});
   if (options.full) widen(verb, options.grid);
   if (!options.json.empty()) {
     if (const Status status = check_writable(options.json); !status.ok()) return fail(status);
@@ -169,9 +172,11 @@ void add_bench(CLI::App& app) {
   *verb_of = verb;
   constexpr int64_t kMany = 1 << 20;
   constexpr int64_t kWidest = 1024;
-  verb->add_option("--suite", options->suite,
-                   "decode: the kernels; kv-figures: prefix hits, waste and batch of KV caches on request traces")
-      ->check(CLI::IsMember({"decode", "kv-figures"}))
+  verb->add_option(
+          "--suite", options->suite,
+          "decode: the kernels; kv-cache: time an operation of the page manager, which takes only --full, --seed, "
+          "--json and --plot; kv-figures: prefix hits, waste and batch of KV caches on request traces")
+      ->check(CLI::IsMember({"decode", "kv-cache", "kv-figures"}))
       ->capture_default_str();
   KvFiguresOptions& figures = options->kv_figures;
   verb->add_option("--trace", figures.traces,
