@@ -7,6 +7,7 @@
 #include "flash_mla/executor.h"
 #include "flash_mla/kv_cache.h"
 #include "flash_mla/kv_format.h"
+#include "flash_mla/kv_cache_data.h"
 #include "flash_mla/merge.h"
 #include "flash_mla/plan.h"
 #include "flash_mla/status.h"

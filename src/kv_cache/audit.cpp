@@ -110,6 +110,8 @@ Status audit_transfers(const Manager& m, Sums& sums) {
   return open == sums.transfers ? Status() : wrong("the sequences' transfers do not add up");
 }
 
+}  // namespace
+
 Status audit(const Manager& m) {
   if (!m.rows.agrees()) return wrong("the free rows do not add up");
   if (!m.pool.lists_agree()) return wrong("the lists of free and cached pages do not add up");
@@ -134,7 +136,6 @@ Status audit(const Manager& m) {
   return {};
 }
 
-}  // namespace
 }  // namespace kv_cache
 
 Status KvCache::verify() {

@@ -20,6 +20,15 @@ class FreeList {
     return taken;
   }
 
+  /// Takes a certain number, which must be free. O(n): for restoring only.
+  void take(int32_t number) {
+    int32_t* link = &head_;
+    while (*link != number) link = &link_[*link];
+    *link = link_[number];
+    link_[number] = kInUse;
+    --count_;
+  }
+
   void give_back(int32_t number) {
     link_[number] = head_;
     head_ = number;

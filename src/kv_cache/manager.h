@@ -163,6 +163,9 @@ struct Manager {
   std::string poison_reason;
 };
 
+/// Counts everything again. Errors: corrupt.
+Status audit(const Manager& manager);
+
 /// How the tests of the inside get there.
 struct Access {
   static Manager& of(KvCache& cache) { return *cache.manager_; }

@@ -58,6 +58,14 @@ class PagePool {
   /// A cached page that is no longer published becomes free.
   void free_cached(int32_t page);
 
+  /// Calls use(page) for the cached pages, the next to be evicted first.
+  template <class Use>
+  void for_each_cached(Use&& use) const {
+    for (const PageList& list : cached_lists_) {
+      for (int32_t page = list.head; page != kNone; page = pages_[page].next) use(page);
+    }
+  }
+
   /// Whether the lists, places and counts agree.
   [[nodiscard]] bool lists_agree() const;
 

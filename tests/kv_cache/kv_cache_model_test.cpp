@@ -1,8 +1,10 @@
 // Random operations on a KvCache beside a naive model: kv_cache/world.h.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <random>
 
@@ -52,6 +54,24 @@ std::vector<Setting> settings() {
 int64_t operations() {
   const char* given = std::getenv("FLASH_MLA_MODEL_OPERATIONS");
   return given != nullptr ? std::atoll(given) : 10'000'000;
+}
+
+TEST(KvCacheModel, AgreesThroughSnapshotsAndRestores) {
+  const std::string path = testing::TempDir() + "flash_mla_kv_cache_model_" + std::to_string(getpid());
+  for (Setting setting : settings()) {
+    setting.config.options.tier_pages.clear();
+    RandomChoices choices(7);
+    World world(setting.config, choices);
+    for (int round = 0; round < 60; ++round) {
+      std::string wrong;
+      for (int i = 0; i < 100 && wrong.empty(); ++i) wrong = world.step();
+      // Now and then a page more, so that the pool grows.
+      if (wrong.empty()) wrong = world.save_and_restore(path, setting.config.geometry.num_pages + round / 12);
+      ASSERT_EQ(wrong, "") << setting.name << ", round " << round;
+    }
+    EXPECT_EQ(world.counts["restore"], 60) << setting.name;
+  }
+  std::filesystem::remove(path);
 }
 
 TEST(KvCacheModel, AgreesThroughTenMillionRandomOperations) {

@@ -412,6 +412,37 @@ std::string World::step() {
   return expect(cache_->freeze(id), true, StatusCode::ok, "freeze");
 }
 
+PageArrays World::arrays() {
+  std::vector<PageArray> arrays;
+  for (size_t group = 0; group < data_.size(); ++group) {
+    const int64_t bytes = groups_[group].page_size * static_cast<int64_t>(sizeof(uint64_t));
+    arrays.push_back({data_[group].data(), config_.geometry.num_pages, bytes, 0, 8, static_cast<int32_t>(group)});
+  }
+  return PageArrays::make(arrays).value();
+}
+
+std::string World::save_and_restore(const std::string& path, int64_t num_pages) {
+  bool away = !moving_.empty();
+  for (const auto& [id, twin] : twins_) away |= twin.tier >= 0;
+  const Status saved = cache_->snapshot(path, arrays());
+  if (std::string wrong = expect(saved, !away, StatusCode::invalid_argument, "snapshot"); !wrong.empty()) return wrong;
+  if (!saved.ok()) return {};
+  const KvCacheStatistics before = cache_->statistics();
+  config_.geometry.num_pages = num_pages;
+  std::vector<std::vector<uint64_t>> old = data_;
+  for (size_t group = 0; group < data_.size(); ++group) {
+    data_[group].assign(static_cast<size_t>(num_pages * groups_[group].page_size), 0xdead);
+  }
+  Result<KvCache> restored = KvCache::restore(path, arrays(), num_pages);
+  if (!restored.ok()) return restored.status().message();
+  *cache_ = std::move(restored).value();
+  const KvCacheStatistics after = cache_->statistics();
+  const bool same = before.used_pages == after.used_pages && before.cached_pages == after.cached_pages &&
+                    before.tokens == after.tokens && before.page_references == after.page_references;
+  ++counts["restore"];
+  return same ? check_all() : "a restored cache has other figures";
+}
+
 std::string World::check_sequence(int64_t id, const Twin& twin, int64_t first) {
   const auto length = static_cast<int64_t>(twin.contents.size());
   if (cache_->length(id) != length) return "the length of a sequence";

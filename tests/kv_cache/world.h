@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "flash_mla/kv_cache.h"
+#include "flash_mla/kv_cache_data.h"
 
 namespace flash_mla::test {
 
@@ -35,6 +36,8 @@ class World {
   std::string step();
   /// Everything: all sequences' tokens, the counters, verify(). Empty: all well.
   std::string check_all();
+  /// Moves the cache through snapshot() and restore() into other pages of other arrays, possibly more of them.
+  std::string save_and_restore(const std::string& path, int64_t num_pages);
 
   [[nodiscard]] const KvCache& cache() const { return *cache_; }
   std::map<std::string, int64_t> counts;  ///< of what happened
@@ -76,6 +79,7 @@ class World {
                     const PageCopies& copies);
   std::string expect(const Status& status, bool should_work, StatusCode otherwise, const char* what);
   void draw_prompt(std::vector<int32_t>& tokens, SequenceSpec& spec, std::vector<TokenExtra>& extras);
+  PageArrays arrays();
   [[nodiscard]] uint64_t content(uint64_t before, int32_t token, uint64_t extra) const;
   [[nodiscard]] int64_t pages_for(int64_t length) const;
   [[nodiscard]] bool can_move(const Twin& twin) const { return !twin.frozen && twin.tier < 0 && twin.moving == 0; }
