@@ -104,10 +104,40 @@ Status audit_transfers(const Manager& m, Sums& sums) {
     // A page on its way out, or of a sequence that is gone, is the transfer's.
     if (!transfer.to_pool || transfer.row < 0) ++sums.references[transfer.page];
   }
-  for (const FreeList& tier : m.transfers.tiers) {
-    if (!tier.agrees()) return wrong("the pages of a tier do not add up");
-  }
   return open == sums.transfers ? Status() : wrong("the sequences' transfers do not add up");
+}
+
+/// Pages of the tiers: those of sequences that are away, and those of transfers that bring pages back or are abandoned.
+Status audit_tiers(const Manager& m) {
+  std::vector<int64_t> used(m.transfers.tiers.size());
+  bool taken = true;
+  const auto count = [&](int64_t tier, int64_t page) {
+    taken = taken && m.transfers.tiers[tier].in_use(page);
+    ++used[tier];
+  };
+  for (int64_t group = 0; group < static_cast<int64_t>(m.tier_tables.size()); ++group) {
+    const int64_t columns = m.tables.columns(group);
+    for (int64_t row = 0; row < m.geometry.max_sequences; ++row) {
+      const int32_t* pages = m.tier_tables[group].data() + row * columns;
+      if (!m.rows.in_use(row) || m.sequences[row].tier < 0) continue;
+      for (int64_t column = 0; column < columns; ++column) {
+        if (pages[column] != kNone) count(m.sequences[row].tier, pages[column]);
+      }
+    }
+  }
+  for (int64_t place = 0; place < m.transfers.places.size(); ++place) {
+    const Transfer& transfer = m.transfers.list[place];
+    if (m.transfers.places.in_use(place) && (transfer.to_pool || transfer.row < 0)) {
+      count(transfer.tier, transfer.tier_page);
+    }
+  }
+  for (size_t tier = 0; tier < used.size(); ++tier) {
+    const FreeList& pages = m.transfers.tiers[tier];
+    if (!taken || !pages.agrees() || used[tier] != pages.size() - pages.count()) {
+      return wrong(core::format("the pages of tier {} do not add up", tier));
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -119,6 +149,7 @@ Status audit(const Manager& m) {
   Sums sums(m.pool.size());
   for (int64_t row = 0; row < m.geometry.max_sequences; ++row) FLASH_MLA_RETURN_IF_ERROR(audit_row(m, row, sums));
   FLASH_MLA_RETURN_IF_ERROR(audit_transfers(m, sums));
+  FLASH_MLA_RETURN_IF_ERROR(audit_tiers(m));
   for (int64_t page = 0; page < m.pool.size(); ++page) {
     const Page& of = m.pool[page];
     if (of.references == sums.references[page] + of.pins) continue;
