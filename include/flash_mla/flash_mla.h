@@ -29,13 +29,13 @@ extern "C" {
 typedef enum flash_mla_status {
   FLASH_MLA_OK = 0,
   FLASH_MLA_INVALID_ARGUMENT =
-      1,                       /* an argument breaks the contract; the message names it, its value, what is allowed */
-  FLASH_MLA_PLAN_MISMATCH = 2, /* the plan was made for other shapes or other lengths than this call's */
-  FLASH_MLA_UNSUPPORTED = 3,   /* legal, but not on this machine or in this build */
-  FLASH_MLA_OUT_OF_PAGES = 4,  /* the page pool cannot serve the request */
-  FLASH_MLA_NOT_FOUND = 5,     /* unknown name or id */
-  FLASH_MLA_IO_ERROR = 6,      /* a file could not be read or written */
-  FLASH_MLA_OUT_OF_MEMORY = 7, /* the host's memory is exhausted */
+      1,                        /* an argument breaks the contract; the message names it, its value, what is allowed */
+  FLASH_MLA_PLAN_MISMATCH = 2,  /* the plan was made for other shapes or other lengths than this call's */
+  FLASH_MLA_UNSUPPORTED = 3,    /* legal, but not on this machine or in this build */
+  FLASH_MLA_OUT_OF_PAGES = 4,   /* the page pool cannot serve the request */
+  FLASH_MLA_NOT_FOUND = 5,      /* unknown name or id */
+  FLASH_MLA_IO_ERROR = 6,       /* a file could not be read or written */
+  FLASH_MLA_OUT_OF_MEMORY = 7,  /* the host's memory is exhausted */
   FLASH_MLA_INTERNAL_ERROR = 8, /* a defect of this library */
   FLASH_MLA_CORRUPT = 9         /* a KV cache whose books are wrong; it serves no more */
 } flash_mla_status;
@@ -235,39 +235,273 @@ typedef struct flash_mla_kv_cache_geometry {
   int64_t max_tokens;    /* longest sequence: sets the columns of the page table */
 } flash_mla_kv_cache_geometry;
 
-/* Which pages hold which sequence's tokens. Holds no keys itself: the caller owns the arrays. A sequence is a row of
- * the page table. One writer at a time. */
+/* Pages of one format; all groups share the pool. */
+typedef struct flash_mla_kv_cache_group {
+  int64_t page_size; /* tokens a page; 0: the geometry's */
+  int64_t window;    /* 0: every token stays visible; w > 0: to a query at p only p - w + 1 to p ... */
+  int64_t sinks;     /* ... and the first `sinks` tokens of the sequence */
+} flash_mla_kv_cache_group;
+
+/* Zero-initialise, then set what differs. */
+typedef struct flash_mla_kv_cache_options {
+  const flash_mla_kv_cache_group* groups; /* null: one, of the geometry's page size, without a window */
+  size_t num_groups;                      /* at most 8 */
+  int32_t prefix_caching;                 /* 1: keep finished pages for sequences that begin alike */
+  int64_t watermark_pages;                /* that admission leaves free */
+  int64_t max_in_flight_tokens;           /* most tokens beyond the computed ones; 0: unknown */
+  int64_t max_events;                     /* events kept; 0: none */
+  const int64_t* tier_pages;              /* pages of each tier */
+  size_t num_tiers;                       /* at most 8 */
+  int64_t max_transfers;                  /* in flight; 0: enough for one sequence */
+  const uint64_t* hash_key;               /* [2] secret of the prefix hash; null: random */
+} flash_mla_kv_cache_options;
+
+/* Something other than its token that positions depend on, an image for one. */
+typedef struct flash_mla_token_extra {
+  int64_t first;
+  int64_t count;
+  uint64_t value; /* identifies the content */
+} flash_mla_token_extra;
+
+/* What a sequence begins with. Zero-initialise, then set what differs. */
+typedef struct flash_mla_sequence_spec {
+  const int32_t* prompt; /* token ids */
+  size_t prompt_size;
+  const flash_mla_token_extra* extras; /* in order of first */
+  size_t num_extras;
+  uint64_t salt;           /* sequences of different salt never share pages */
+  uint64_t adapter;        /* 0: none */
+  int32_t priority;        /* 0 to 3: pages of lower priority are evicted first */
+  int32_t leave_watermark; /* 1: refuse rather than go below the watermark */
+  int64_t reserve_tokens;  /* length up to which growth cannot fail; 0: nothing is reserved */
+} flash_mla_sequence_spec;
+
+typedef struct flash_mla_admission {
+  int32_t fits;
+  int64_t num_computed_tokens; /* the prefix found */
+  int64_t pages_needed;        /* new ones, over all groups */
+  int64_t evictable_hits;      /* pages of the prefix that nobody uses */
+  int64_t pages_available;     /* free or evictable, not reserved, the watermark taken off */
+} flash_mla_admission;
+
+/* The caller's order: copy the first `tokens` tokens of page `from` to page `to` in every array of the group. */
+typedef struct flash_mla_page_copy {
+  int32_t group;
+  int32_t from;
+  int32_t to;
+  int32_t tokens;
+} flash_mla_page_copy;
+
+#define FLASH_MLA_MAX_PAGE_COPIES 8
+
+/* Why the last call ended with OUT_OF_PAGES. */
+typedef struct flash_mla_out_of_pages {
+  int64_t needed;
+  int64_t free;
+  int64_t evictable;
+  int64_t reserved; /* of free and evictable, promised to others */
+} flash_mla_out_of_pages;
+
+typedef struct flash_mla_kv_cache_statistics {
+  int64_t num_pages;
+  int64_t free_pages;   /* hold nothing */
+  int64_t cached_pages; /* hold a prefix that nobody uses: evictable */
+  int64_t used_pages;
+  int64_t reserved_pages;
+  int64_t sequences;
+  int64_t tokens;
+  int64_t page_references; /* minus used_pages: what sharing saves */
+  int64_t wasted_tokens;   /* room of the last pages that holds no token */
+  int64_t allocations;
+  int64_t evictions;
+  int64_t copies;
+  int64_t query_tokens;
+  int64_t hit_tokens;
+  int64_t published_pages;
+  int64_t dropped_events;
+} flash_mla_kv_cache_statistics;
+
+enum { FLASH_MLA_EVENT_STORED = 0, FLASH_MLA_EVENT_REMOVED = 1, FLASH_MLA_EVENT_CLEARED = 2 };
+
+typedef struct flash_mla_kv_cache_event {
+  int32_t kind; /* a FLASH_MLA_EVENT_ value */
+  int32_t group;
+  int32_t page;
+  int32_t num_tokens;
+  uint64_t hash[2];        /* of the page and all before it */
+  uint64_t parent_hash[2]; /* stored: of the page before it */
+} flash_mla_kv_cache_event;
+
+typedef struct flash_mla_page_transfer {
+  int64_t id;
+  int32_t group;
+  int32_t page;   /* in the pool */
+  uint32_t epoch; /* of that page */
+  int32_t tier;
+  int64_t tier_page;
+} flash_mla_page_transfer;
+
+/* One array of pages, a layer of one format: page i lies at data + i * page_stride. */
+typedef struct flash_mla_page_array {
+  void* data;
+  int64_t num_pages;
+  int64_t page_bytes;  /* scales included */
+  int64_t page_stride; /* bytes; 0: page_bytes */
+  int64_t token_bytes; /* > 0: tokens lie one after the other, and a partial copy moves whole ones; 0: a copy moves the
+                          page */
+  int32_t group;
+} flash_mla_page_array;
+
+/* Which pages hold which sequence's tokens. Holds no keys itself: the caller owns the arrays. A sequence has a row in
+ * the page table; its id is never that of a removed one. One writer at a time; what is marked "any thread" may run
+ * beside it. A refused call changes nothing. CORRUPT: the books are wrong, and the cache serves no more. */
 typedef struct flash_mla_kv_cache flash_mla_kv_cache;
 
 /* Destroy it with flash_mla_kv_cache_destroy(), which takes null too. Errors: INVALID_ARGUMENT. *cache is null then. */
 FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status
 flash_mla_kv_cache_create(const flash_mla_kv_cache_geometry* geometry, flash_mla_kv_cache** cache);
+/* `options` may be null. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_create_with(
+    const flash_mla_kv_cache_geometry* geometry, const flash_mla_kv_cache_options* options, flash_mla_kv_cache** cache);
 FLASH_MLA_API void flash_mla_kv_cache_destroy(flash_mla_kv_cache* cache);
 
-/* A new, empty sequence: the index of its row. Errors: OUT_OF_PAGES when all rows are in use. */
+/* A new, empty sequence: its id. Errors: OUT_OF_PAGES when all rows are in use. */
 FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_add_sequence(flash_mla_kv_cache* cache,
                                                                                    int64_t* sequence);
-/* Grows a sequence by num_tokens tokens and writes where each goes: slots[num_tokens], as slot_mapping takes them.
- * Errors: NOT_FOUND, INVALID_ARGUMENT (longer than max_tokens), OUT_OF_PAGES; nothing changes then. */
+/* A new sequence that begins with the longest cached prefix of the prompt, never its last token: its id and the tokens
+ * that need no computing. Errors: OUT_OF_PAGES, INVALID_ARGUMENT. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_start_sequence(
+    flash_mla_kv_cache* cache, const flash_mla_sequence_spec* spec, int64_t* sequence, int64_t* num_computed_tokens);
+/* Grows a sequence by num_tokens tokens of unknown ids and writes where each goes: slots[num_tokens], as slot_mapping
+ * takes them. Errors: NOT_FOUND, INVALID_ARGUMENT (longer than max_tokens; frozen; the last page is shared: see grow),
+ * OUT_OF_PAGES. */
 FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_append_tokens(flash_mla_kv_cache* cache,
                                                                                     int64_t sequence, size_t num_tokens,
                                                                                     int64_t* slots);
+/* The same; tokens[num_tokens] are their ids, or null; slots may be null. Writes the copies that a shared last page
+ * takes, to be carried out before the slots are written: copies[FLASH_MLA_MAX_PAGE_COPIES] and their number. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_grow(flash_mla_kv_cache* cache, int64_t sequence,
+                                                                           size_t num_tokens, const int32_t* tokens,
+                                                                           const flash_mla_token_extra* extras,
+                                                                           size_t num_extras, int64_t* slots,
+                                                                           flash_mla_page_copy* copies,
+                                                                           size_t* num_copies);
+/* The first num_tokens tokens have been written and are final: publishes the pages that they fill, frees those that
+ * leave a window. Errors: NOT_FOUND, INVALID_ARGUMENT. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_mark_computed(flash_mla_kv_cache* cache,
+                                                                                    int64_t sequence,
+                                                                                    int64_t num_tokens);
+/* Shortens a sequence. Errors: NOT_FOUND, INVALID_ARGUMENT (longer; or a window would need pages that are gone). */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_rewind(flash_mla_kv_cache* cache,
+                                                                             int64_t sequence, int64_t num_tokens);
+/* A second sequence of the same tokens in the same pages. Errors: NOT_FOUND, OUT_OF_PAGES (rows). */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_fork(flash_mla_kv_cache* cache, int64_t sequence,
+                                                                           int64_t* child);
+/* No more growth or rewinding. Errors: NOT_FOUND. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_freeze(flash_mla_kv_cache* cache,
+                                                                             int64_t sequence);
 /* Frees the sequence and its pages. Errors: NOT_FOUND. */
 FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_remove_sequence(flash_mla_kv_cache* cache,
                                                                                       int64_t sequence);
 
-/* Pages that num_tokens more tokens of this sequence need; -1 for an unknown sequence. These calls take a null cache
- * for one that holds nothing: -1, 0, or an absent view. */
+/* Whether a sequence could begin, and what it would take. Errors: INVALID_ARGUMENT. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_can_admit(flash_mla_kv_cache* cache,
+                                                                                const flash_mla_sequence_spec* spec,
+                                                                                flash_mla_admission* admission);
+/* 1: growth by num_tokens would find its pages; 0: not, or unknown. */
+FLASH_MLA_API int flash_mla_kv_cache_can_allocate(const flash_mla_kv_cache* cache, int64_t sequence,
+                                                  int64_t num_tokens);
+/* Promises the pages for growth to num_tokens tokens; 0 gives them back. Errors: NOT_FOUND, OUT_OF_PAGES. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_reserve(flash_mla_kv_cache* cache,
+                                                                              int64_t sequence, int64_t num_tokens);
+FLASH_MLA_API flash_mla_out_of_pages flash_mla_kv_cache_shortage(const flash_mla_kv_cache* cache);
+
+/* Tokens of the longest cached prefix. Errors: INVALID_ARGUMENT. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_find_prefix(flash_mla_kv_cache* cache,
+                                                                                  const flash_mla_sequence_spec* spec,
+                                                                                  int64_t* num_tokens);
+/* Keeps the cached prefix from eviction; undone with the number of tokens that came back. Errors: INVALID_ARGUMENT. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_pin_prefix(flash_mla_kv_cache* cache,
+                                                                                 const flash_mla_sequence_spec* spec,
+                                                                                 int64_t* num_tokens);
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_unpin_prefix(flash_mla_kv_cache* cache,
+                                                                                   const flash_mla_sequence_spec* spec,
+                                                                                   int64_t num_tokens);
+/* Forgets all cached prefixes. Errors: INVALID_ARGUMENT while any page is in use. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_reset_prefix_cache(flash_mla_kv_cache* cache);
+
+/* Begin to move a sequence to a tier and back: write the transfers to carry out, and their number. Complete each when
+ * its bytes have arrived; until then no page of it is handed out. Errors: NOT_FOUND, OUT_OF_PAGES (tier, pool, or
+ * max_transfers too few), INVALID_ARGUMENT. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_swap_out(flash_mla_kv_cache* cache,
+                                                                               int64_t sequence, int64_t tier,
+                                                                               flash_mla_page_transfer* transfers,
+                                                                               size_t max_transfers,
+                                                                               size_t* num_transfers);
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_swap_in(flash_mla_kv_cache* cache,
+                                                                              int64_t sequence,
+                                                                              flash_mla_page_transfer* transfers,
+                                                                              size_t max_transfers,
+                                                                              size_t* num_transfers);
+/* Errors: NOT_FOUND (unknown, or completed before), INVALID_ARGUMENT (another page or epoch). */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status
+flash_mla_kv_cache_complete_transfer(flash_mla_kv_cache* cache, const flash_mla_page_transfer* transfer);
+FLASH_MLA_API int flash_mla_kv_cache_is_resident(const flash_mla_kv_cache* cache, int64_t sequence);
+
+/* Pages that num_tokens more tokens of this sequence need, over all groups; -1 for an unknown sequence. These calls
+ * take a null cache for one that holds nothing: -1, 0, or an absent view. */
 FLASH_MLA_API int64_t flash_mla_kv_cache_pages_needed(const flash_mla_kv_cache* cache, int64_t sequence,
                                                       int64_t num_tokens);
-FLASH_MLA_API int64_t flash_mla_kv_cache_num_free_pages(const flash_mla_kv_cache* cache);
+/* The row of a sequence in the tables, its length, and its computed tokens; -1 for an unknown sequence. */
+FLASH_MLA_API int64_t flash_mla_kv_cache_row_of(const flash_mla_kv_cache* cache, int64_t sequence);
+FLASH_MLA_API int64_t flash_mla_kv_cache_length(const flash_mla_kv_cache* cache, int64_t sequence);
+FLASH_MLA_API int64_t flash_mla_kv_cache_num_computed_tokens(const flash_mla_kv_cache* cache, int64_t sequence);
+/* Any thread: */
+FLASH_MLA_API int64_t flash_mla_kv_cache_num_free_pages(const flash_mla_kv_cache* cache); /* free or evictable */
 FLASH_MLA_API int64_t flash_mla_kv_cache_num_used_pages(const flash_mla_kv_cache* cache);
 FLASH_MLA_API int64_t flash_mla_kv_cache_num_tokens(const flash_mla_kv_cache* cache); /* over all sequences */
+FLASH_MLA_API flash_mla_kv_cache_statistics flash_mla_kv_cache_get_statistics(const flash_mla_kv_cache* cache);
+/* The first max_pages pages of a row and its length at one moment; -1 for an unknown row or group. */
+FLASH_MLA_API int64_t flash_mla_kv_cache_read_row(const flash_mla_kv_cache* cache, int64_t row, int64_t group,
+                                                  int32_t* pages, size_t max_pages);
 
 /* [max_sequences, ceil(max_tokens / page_size)] int32, and [max_sequences] int32. Valid until the cache is destroyed;
  * contents follow the operations above. */
 FLASH_MLA_API flash_mla_const_tensor flash_mla_kv_cache_page_table(const flash_mla_kv_cache* cache);
+FLASH_MLA_API flash_mla_const_tensor flash_mla_kv_cache_group_page_table(const flash_mla_kv_cache* cache,
+                                                                         int64_t group);
 FLASH_MLA_API flash_mla_const_tensor flash_mla_kv_cache_seqlens(const flash_mla_kv_cache* cache);
+/* Slots of num_tokens tokens from `first` on in a group; -1 where the page has left the window. Errors: NOT_FOUND,
+ * INVALID_ARGUMENT. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_slot_mapping(const flash_mla_kv_cache* cache,
+                                                                                   int64_t sequence, int64_t group,
+                                                                                   int64_t first, size_t num_tokens,
+                                                                                   int64_t* slots);
+
+/* Moves out the oldest events: their number. */
+FLASH_MLA_API size_t flash_mla_kv_cache_take_events(flash_mla_kv_cache* cache, flash_mla_kv_cache_event* events,
+                                                    size_t max_events);
+/* Audits all books. Errors: CORRUPT. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_verify(flash_mla_kv_cache* cache);
+
+/* Copies pages within the caller's arrays. Errors: INVALID_ARGUMENT. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_copy_pages(const flash_mla_page_array* arrays,
+                                                                        size_t num_arrays,
+                                                                        const flash_mla_page_copy* copies,
+                                                                        size_t num_copies);
+/* Writes sequences, prefix cache and the arrays' bytes to a file: all of it or nothing. Errors: IO_ERROR,
+ * INVALID_ARGUMENT (a sequence is swapped out). */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_snapshot(const flash_mla_kv_cache* cache,
+                                                                               const char* path,
+                                                                               const flash_mla_page_array* arrays,
+                                                                               size_t num_arrays);
+/* A cache as it was, with num_pages pages (0: as many), and the bytes in the arrays. Errors: IO_ERROR,
+ * INVALID_ARGUMENT (foreign, other version, truncated, corrupt, of another geometry, too many pages). *cache is null
+ * then. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_kv_cache_restore(const char* path,
+                                                                              const flash_mla_page_array* arrays,
+                                                                              size_t num_arrays, int64_t num_pages,
+                                                                              flash_mla_kv_cache** cache);
 
 /* ------------------------------------------------------------------------------------------------ formats of pages */
 
