@@ -87,7 +87,7 @@ class FLASH_MLA_API KvCache {
   /// What add_sequence(spec) and growing to max(prompt, reserve_tokens) tokens would take. Hits that nobody uses count
   /// as pages to allocate. Errors: invalid_argument.
   Result<Admission> can_admit(const SequenceSpec& spec);
-  /// Whether grow(sequence, num_tokens) would find its pages. False for an unknown sequence.
+  /// Whether grow(sequence, num_tokens) would find its pages. False for an unknown or swapped sequence.
   [[nodiscard]] bool can_allocate(int64_t sequence, int64_t num_tokens) const;
   /// Promises the pages for growth to `num_tokens` tokens, so that it cannot fail (copies on write apart). A smaller
   /// number gives pages back; 0 all. Errors: out_of_pages, invalid_argument (more than max_tokens).

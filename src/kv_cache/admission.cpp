@@ -167,7 +167,7 @@ bool KvCache::can_allocate(int64_t sequence, int64_t num_tokens) const {
   const Manager& m = *manager_;
   const int64_t row = m.row_of(sequence);
   if (row < 0 || num_tokens < 0 || num_tokens > m.geometry.max_tokens - m.sequences[row].length) return false;
-  return m.can_grow(row, num_tokens);
+  return is_resident(sequence) && m.can_grow(row, num_tokens);
 }
 
 int64_t KvCache::pages_needed(int64_t sequence, int64_t tokens) const {

@@ -127,9 +127,14 @@ class CacheFuzz {
     if (!added.ok()) return;
     require(!model_.sequences.contains(added.value()), "a sequence that exists was added");
     model_.sequences[added.value()];
+    ids_.push_back(added.value());
   }
 
-  int64_t any_id() { return bytes_.rarely(6) ? bytes_.pick({int64_t{-1}, INT64_MIN, INT64_MAX}) : bytes_.number(0, 4); }
+  /// Of a sequence, of one that is gone, or of none that ever was.
+  int64_t any_id() {
+    if (bytes_.rarely(6) || ids_.empty()) return bytes_.pick({int64_t{-1}, INT64_MIN, INT64_MAX});
+    return bytes_.pick(std::span(ids_));
+  }
 
   void remove() {
     const int64_t id = any_id();
@@ -220,6 +225,7 @@ class CacheFuzz {
   Array k_cache_, v_cache_;
   CacheModel model_;
   uint64_t drawn_ = 0;
+  std::vector<int64_t> ids_;  ///< given so far
 };
 
 }  // namespace

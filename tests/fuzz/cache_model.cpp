@@ -1,5 +1,6 @@
 #include "cache_model.h"
 
+#include <algorithm>
 #include <set>
 
 #include "require.h"
@@ -38,7 +39,7 @@ void CacheModel::check(const KvCache& cache, const test::Array& k_cache, const t
   std::set<int32_t> used;
   int64_t tokens = 0, pages = 0;
   for (int64_t row = 0; row < geometry.max_sequences; ++row) {
-    const auto found = sequences.find(row);
+    const auto found = std::ranges::find_if(sequences, [&](const auto& one) { return cache.row_of(one.first) == row; });
     const int64_t length = found == sequences.end() ? 0 : static_cast<int64_t>(found->second.size());
     require(static_cast<const int32_t*>(lengths.data)[row] == length, "the length of a sequence");
     for (int64_t token = 0; token < length; ++token) {

@@ -27,6 +27,7 @@ TEST(Swap, BringsASequenceOutAndBack) {
   EXPECT_EQ(cache.num_free_tier_pages(0), 5);
   EXPECT_EQ(cache.num_used_pages(), 3) << "still being copied";
   EXPECT_EQ(cache.grow(id, 1, {}).status().code(), StatusCode::invalid_argument);
+  EXPECT_FALSE(cache.can_allocate(id, 1));
   EXPECT_EQ(cache.swap_in(id, in).status().code(), StatusCode::invalid_argument) << "on its way out";
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(cache.complete_transfer(out[i]).ok());
   EXPECT_EQ(cache.num_used_pages(), 0);
