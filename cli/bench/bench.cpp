@@ -173,8 +173,8 @@ void add_bench(CLI::App& app) {
   constexpr int64_t kWidest = 1024;
   verb->add_option(
           "--suite", options->suite,
-          "decode: the kernels; kv-cache: operations of the page manager, which takes only --full, --seed, --json "
-          "and --plot of what follows; kv-figures: prefix hits, waste and batch of KV caches on request traces")
+          "decode: the kernels; kv-cache: time an operation of the page manager, which takes only --full, --seed, "
+          "--json and --plot; kv-figures: prefix hits, waste and batch of KV caches on request traces")
       ->check(CLI::IsMember({"decode", "kv-cache", "kv-figures"}))
       ->capture_default_str();
   KvFiguresOptions& figures = options->kv_figures;

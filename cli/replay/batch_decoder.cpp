@@ -16,9 +16,10 @@ ConstTensor first_rows(ConstTensor tensor, int64_t rows) {
 
 }  // namespace
 
-BatchDecoder::BatchDecoder(const ModelGeometry& model, int64_t max_batch, std::string backend, int threads,
-                           uint64_t seed)
+BatchDecoder::BatchDecoder(const ModelGeometry& model, const Mask& mask, int64_t max_batch, std::string backend,
+                           int threads, uint64_t seed)
     : model_(model),
+      mask_(mask),
       backend_(std::move(backend)),
       threads_(threads),
       seed_(seed),
@@ -34,7 +35,7 @@ Status BatchDecoder::plan(const KvCache& cache, int64_t rows) {
   spec.shape.d_v = model_.d_v();
   spec.shape.page_size = cache.geometry().page_size;
   spec.seqlens = static_cast<const int32_t*>(cache.seqlens().data);
-  spec.mask.causal = true;
+  spec.mask = mask_;
   spec.num_workers = threads_;
   spec.backend = backend_;
   if (plan_) {

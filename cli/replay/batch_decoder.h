@@ -17,7 +17,8 @@ namespace flash_mla::cli {
 
 class BatchDecoder {
  public:
-  BatchDecoder(const ModelGeometry& model, int64_t max_batch, std::string backend, int threads, uint64_t seed);
+  BatchDecoder(const ModelGeometry& model, const Mask& mask, int64_t max_batch, std::string backend, int threads,
+               uint64_t seed);
 
   /// Plans for rows 0 to `rows` - 1 of the cache's page table. Unused ones among them have length 0.
   Status plan(const KvCache& cache, int64_t rows);
@@ -30,6 +31,7 @@ class BatchDecoder {
 
  private:
   ModelGeometry model_;
+  Mask mask_;
   std::string backend_;
   int threads_;
   uint64_t seed_;

@@ -52,6 +52,7 @@ Json to_json(const Replay& replay) {
   json["preemptions"] = run.preemptions;
   json["tokens"] = run.generated_tokens;
   json["prompt_tokens"] = run.prompt_tokens;
+  json["shared_tokens"] = run.shared_tokens;
   json["steps"] = run.steps.size();
   json["seconds"] = times(run.times);
   json["tokens_per_s"] = summary.tokens_per_s;

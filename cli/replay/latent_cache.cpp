@@ -66,12 +66,13 @@ LatentCache::Run LatentCache::rows_from(int64_t request, int64_t layer, int64_t 
 
 Status LatentCache::write_prompt(const Sequence& sequence, std::span<const int64_t> slots) {
   for (int64_t layer = 0; layer < shape_.layers; ++layer) {
-    for (int64_t token = 0; token < sequence.length;) {
+    const int64_t first = sequence.length - static_cast<int64_t>(slots.size());
+    for (int64_t token = first; token < sequence.length;) {
       const Run run = rows_from(sequence.request, layer, token);
       const int64_t count = std::min(sequence.length - token, run.count);
       AppendArgs args;
       args.rows = ConstTensor(run.rows, DType::bfloat16, {count, 1, shape_.d});
-      args.slot_mapping = ConstTensor(slots.data() + token, DType::int64, {count});
+      args.slot_mapping = ConstTensor(slots.data() + (token - first), DType::int64, {count});
       args.k_cache = this->layer(layer);
       if (Status status = append(args); !status.ok()) return status;
       token += count;

@@ -32,7 +32,7 @@ class LatentCache {
   /// Unwritten tokens are NaN, so that reading one shows. Errors: invalid_argument (does not fit in memory).
   static Result<LatentCache> make(const CacheShape& shape, uint64_t seed);
 
-  /// Writes tokens 0 to length - 1 of a sequence that was just admitted.
+  /// Writes the last slots.size() tokens of a sequence that was just admitted: those that it does not share.
   Status write_prompt(const Sequence& sequence, std::span<const int64_t> slots);
   /// Writes each sequence's last token.
   Status write_step(std::span<const Sequence> sequences, std::span<const int64_t> slots);

@@ -44,7 +44,7 @@ Status plot_replay(const Replay& replay, const std::string& path) {
     return 100 * static_cast<double>(step.used_pages) / num_pages;
   }));
   pages.series.push_back(series_of(steps, "filled, of those", [&](const StepRecord& step) {
-    return 100 * static_cast<double>(step.tokens) / (static_cast<double>(step.used_pages) * page_size);
+    return 100 * static_cast<double>(step.filled) / (static_cast<double>(step.used_pages) * page_size);
   }));
 
   Panel time{"Step", "seconds since the start", "ms", false, false, true, {}};

@@ -50,8 +50,9 @@ void print_work(const Replay& replay) {
                                                           : "; stopped at the time limit";
   line("requests", fmt::format("{} of {} finished, {}{}", grouped(run.finished), grouped(summary.total_requests),
                                count(run.preemptions, "preemption"), ended));
-  line("tokens", fmt::format("{} generated in {} steps, {} of prompts written", grouped(run.generated_tokens),
-                             grouped(static_cast<int64_t>(run.steps.size())), grouped(run.prompt_tokens)));
+  line("tokens", fmt::format("{} generated in {} steps, {} of prompts written, {} found in the cache",
+                             grouped(run.generated_tokens), grouped(static_cast<int64_t>(run.steps.size())),
+                             grouped(run.prompt_tokens), grouped(run.shared_tokens)));
   line("time", fmt::format("{:.1f} s: decode {:.1f}, plan {:.2f}, append {:.2f}, prefill {:.2f}, verify {:.1f}",
                            times.total, times.decode, times.plan, times.append, times.prefill, times.verify));
 }

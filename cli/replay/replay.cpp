@@ -36,6 +36,9 @@ struct Options {
   std::optional<double> time_limit;
   uint64_t seed = 1;
   int64_t verify = 24;
+  bool no_prefix_cache = false;
+  int64_t window = 0;
+  int64_t sinks = 0;
   std::string backend;
   int threads = 0;
   bool no_roofline = false;
@@ -53,7 +56,7 @@ void add_options(CLI::App& verb, Options& options) {
       ->type_name("FILE");
   verb.add_option("--format", options.format,
                   "auto, azure (CSV: TIMESTAMP,ContextTokens,GeneratedTokens) or mooncake (JSON lines: input_length, "
-                  "output_length)")
+                  "output_length, hash_ids)")
       ->type_name("NAME")
       ->transform(CLI::CheckedTransformer(formats).description(""));
   verb.add_option("--requests", options.requests, "Replay the first N requests only; 0: all")
@@ -90,6 +93,17 @@ void add_options(CLI::App& verb, Options& options) {
       ->type_name("N")
       ->check(CLI::Range(0, 1000000).description(""))
       ->capture_default_str();
+  verb.add_flag(
+      "--no-prefix-cache", options.no_prefix_cache,
+      "Compute every prompt as a whole, even where the trace's hash ids say that its beginning is in the cache");
+  verb.add_option("--window", options.window, "A query sees only this many tokens, and older pages are freed; 0: all")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1 << 30).description(""))
+      ->capture_default_str();
+  verb.add_option("--sinks", options.sinks, "First tokens that a window always shows")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1 << 30).description(""))
+      ->capture_default_str();
   add_backend_option(verb, options.backend);
   add_threads_option(verb, options.threads);
   verb.add_flag("--no-roofline", options.no_roofline,
@@ -121,6 +135,12 @@ Result<RunConfig> configure(const Options& options, const Trace& trace) {
   config.backend = backend.value().name;
   config.seed = options.seed;
   config.samples = options.verify;
+  config.prefix_caching = !options.no_prefix_cache;
+  config.window = options.window;
+  config.sinks = options.sinks;
+  if (options.sinks > 0 && options.window == 0) {
+    return Status{StatusCode::invalid_argument, "--sinks goes with --window: without a window every token is seen"};
+  }
   config.time_limit = options.time_limit.value_or(options.trace.empty() ? kSampleTimeLimit : 0);
 
   const PageCost cost{config.page_size, config.model.kv_bytes() * config.layers};

@@ -37,7 +37,7 @@ class Run {
         latents_(latents),
         progress_(progress),
         scheduler_(trace.requests, pages),
-        decoder_(config.model, config.max_batch, config.backend, config.threads, config.seed),
+        decoder_(config.model, config.mask(), config.max_batch, config.backend, config.threads, config.seed),
         samples_(config.samples, answer_tokens(trace), config.seed) {}
 
   Result<RunResult> go() {
@@ -67,7 +67,8 @@ class Run {
       if (sequence == nullptr) break;
       Status status = timed(result_.times.prefill, [&] { return latents_.write_prompt(*sequence, slots_); });
       if (!status.ok()) return status;
-      result_.prompt_tokens += sequence->length;
+      result_.prompt_tokens += sequence->length - sequence->shared;
+      result_.shared_tokens += sequence->shared;
     }
     return {};
   }
@@ -114,11 +115,16 @@ class Run {
     record.batch = static_cast<int64_t>(running.size());
     record.tokens = pages_.num_tokens();
     record.used_pages = pages_.num_used_pages();
+    record.filled = record.used_pages * config_.page_size - pages_.statistics().wasted_tokens;
+    int64_t visible = 0;
+    for (const Sequence& sequence : running) {
+      visible += config_.window == 0 ? sequence.length : std::min(sequence.length, config_.window + config_.sinks);
+    }
     const ModelGeometry& model = config_.model;
     const auto d = static_cast<double>(model.d());
     const auto d_v = static_cast<double>(model.d_v());
     const auto heads = static_cast<double>(model.heads);
-    const auto tokens = static_cast<double>(record.tokens);
+    const auto tokens = static_cast<double>(visible);
     const auto layers = static_cast<double>(config_.layers);
     record.flop = layers * 2 * heads * tokens * (d + d_v);
     record.bytes = layers * 2 * (tokens * d + static_cast<double>(record.batch) * heads * (d + d_v));
@@ -130,7 +136,7 @@ class Run {
     for (int64_t token : samples_.within(first, first + static_cast<int64_t>(running.size()))) {
       if (samples_.layer_of(token, config_.layers) != layer) continue;
       const int64_t first_head = samples_.first_head_of(token, config_.model.heads);
-      Result<Errors> errors = verify_sample(decoder_.args(), Mask{true, 0, 0}, running[token - first].row, first_head);
+      Result<Errors> errors = verify_sample(decoder_.args(), config_.mask(), running[token - first].row, first_head);
       if (!errors.ok()) return errors.status();
       ++result_.samples_verified;
       result_.samples_failed += errors.value().missed_rows > 0;
@@ -175,8 +181,14 @@ Result<RunResult> run_replay(const RunConfig& config, const Trace& trace, Progre
   // The arrays first: they are the ones that may not fit.
   Result<LatentCache> latents = LatentCache::make(config.cache_shape(), config.seed);
   if (!latents.ok()) return latents.status();
+  KvCacheOptions options;
+  options.groups = {{config.page_size, config.window, config.sinks}};
+  options.prefix_caching =
+      config.prefix_caching && std::any_of(trace.requests.begin(), trace.requests.end(),
+                                           [](const Request& request) { return !request.hash_ids.empty(); });
+  options.hash_key = KvCacheHash{config.seed, config.seed};
   Result<KvCache> pages = KvCache::make(
-      {config.num_pages, config.page_size, config.max_batch, std::max<int64_t>(longest_request(trace), 1)});
+      {config.num_pages, config.page_size, config.max_batch, std::max<int64_t>(longest_request(trace), 1)}, options);
   if (!pages.ok()) return pages.status();
   return Run(config, trace, pages.value(), latents.value(), progress).go();
 }

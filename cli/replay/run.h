@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/progress.h"
+#include "flash_mla/decode.h"
 #include "flash_mla/status.h"
 #include "replay/latent_cache.h"
 #include "replay/model.h"
@@ -25,7 +26,11 @@ struct RunConfig {
   uint64_t seed = 0;
   int64_t samples = 0;    ///< to verify
   double time_limit = 0;  ///< seconds; 0: none
+  bool prefix_caching = true;
+  int64_t window = 0;  ///< 0: none
+  int64_t sinks = 0;
 
+  [[nodiscard]] Mask mask() const { return {true, window, sinks}; }
   [[nodiscard]] CacheShape cache_shape() const { return {layers, num_pages, page_size, model.d()}; }
 };
 
@@ -36,6 +41,7 @@ struct StepRecord {
   int64_t batch = 0;   ///< sequences
   int64_t tokens = 0;  ///< in the cache, over all sequences
   int64_t used_pages = 0;
+  int64_t filled = 0;  ///< tokens that the used pages hold, shared ones once
   double flop = 0;
   double bytes = 0;  ///< that decode must read and write at least
 };
@@ -62,6 +68,7 @@ struct RunResult {
   int64_t finished = 0;  ///< requests
   int64_t preemptions = 0;
   int64_t prompt_tokens = 0;  ///< written by prefills, those after a preemption included
+  int64_t shared_tokens = 0;  ///< that prefills found in the cache instead
   int64_t generated_tokens = 0;
   int64_t samples_verified = 0;
   int64_t samples_failed = 0;

@@ -40,6 +40,7 @@ Summary summarise(const RunConfig& config, const Trace& trace, const RunResult& 
     const auto batch = static_cast<double>(step.batch);
     const auto tokens = static_cast<double>(step.tokens);
     const auto pages = static_cast<double>(step.used_pages);
+    const auto filled = static_cast<double>(step.filled);
     seconds += step.seconds;
     flop += step.flop;
     bytes += step.bytes;
@@ -47,8 +48,8 @@ Summary summarise(const RunConfig& config, const Trace& trace, const RunResult& 
     if (bound.bound == Bound::compute) least_compute += bound.seconds;
     summary.mean_batch += batch;
     summary.max_batch = std::max(summary.max_batch, step.batch);
-    summary.utilisation_mean += tokens / (pages * page_size);
-    summary.utilisation_min = std::min(summary.utilisation_min, tokens / (pages * page_size));
+    summary.utilisation_mean += filled / (pages * page_size);
+    summary.utilisation_min = std::min(summary.utilisation_min, filled / (pages * page_size));
     summary.occupancy_mean += pages / num_pages;
     summary.preallocated_use += tokens / (batch * static_cast<double>(summary.max_len));
     step_seconds.push_back(step.seconds);

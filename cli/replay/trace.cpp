@@ -59,6 +59,12 @@ std::string parse_mooncake(std::string_view line, Request& request) {
       return fmt::format("{} is {}: must be an integer of 0 to {}", key, excerpt(field->dump()), kMaxTokens);
     }
   }
+  const auto ids = object.find("hash_ids");
+  if (ids == object.end()) return {};
+  bool integers = ids->is_array();
+  for (const nlohmann::json& id : *ids) integers = integers && id.is_number_integer();
+  if (!integers) return fmt::format("hash_ids is {}: must be a list of integers", excerpt(ids->dump()));
+  request.hash_ids = ids->get<std::vector<int64_t>>();
   return {};
 }
 

@@ -11,10 +11,13 @@
 
 namespace flash_mla::cli {
 
+inline constexpr int64_t kHashedTokens = 512;  ///< Mooncake's block
+
 struct Request {
-  int64_t prompt = 0;  ///< tokens, 0 or more
-  int64_t answer = 0;  ///< tokens to generate, 0 or more
-  int64_t line = 0;    ///< of the trace file, from 1
+  int64_t prompt = 0;               ///< tokens, 0 or more
+  int64_t answer = 0;               ///< tokens to generate, 0 or more
+  int64_t line = 0;                 ///< of the trace file, from 1
+  std::vector<int64_t> hash_ids{};  ///< of each kHashedTokens tokens of the prompt: equal ids are equal beginnings
 
   [[nodiscard]] int64_t total() const { return prompt + answer; }
 };
@@ -22,7 +25,7 @@ struct Request {
 enum class TraceFormat {
   automatic,  ///< mooncake if the first line starts with '{', else azure
   azure,      ///< CSV with the header TIMESTAMP,ContextTokens,GeneratedTokens
-  mooncake,   ///< JSON lines with input_length and output_length
+  mooncake,   ///< JSON lines with input_length, output_length and, for shared prefixes, hash_ids
 };
 
 const char* name_of(TraceFormat format);
