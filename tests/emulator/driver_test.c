@@ -28,13 +28,15 @@ static int failures = 0;
   } while (0)
 
 static void* driver;
-static void* symbol(const char* name) {
+/* POSIX has pointers to objects and to functions alike, ISO C does not convert one into the other. */
+static void load(const char* name, void* entry, size_t size) {
   void* const found = dlsym(driver, name);
   if (found == NULL) {
-    fprintf(stderr, "the driver has no %s\n", name);
+    fprintf(stderr, "the driver has no %s
+", name);
     exit(1);
   }
-  return found;
+  memcpy(entry, &found, size);
 }
 #define ENTRY(result, name, ...)              \
   typedef result (*name##_type)(__VA_ARGS__); \
@@ -78,7 +80,7 @@ ENTRY(CUresult, cuGetErrorName, CUresult, const char**);
 ENTRY(CUresult, cuGetProcAddress_v2, const char*, void**, int, uint64_t, int*);
 
 static void load_entries(void) {
-#define LOAD(name) name##_ = (name##_type)symbol(#name)
+#define LOAD(name) load(#name, &name##_, sizeof(name##_))
   LOAD(flash_mla_emulator_message);
   LOAD(flash_mla_emulator_counters);
   LOAD(cuInit);
@@ -145,7 +147,7 @@ static void before_init(void) {
   EXPECT(CUDA_ERROR_INVALID_VALUE, cuInit_(1));
 }
 
-static CUcontext devices(void) {
+static void devices(void) {
   int count = 0, value = 0;
   CUdevice device = -1;
   CUcontext context = NULL;
@@ -165,7 +167,6 @@ static CUcontext devices(void) {
   EXPECT(CUDA_ERROR_INVALID_CONTEXT, cuCtxSetCurrent_((CUcontext)&count));
   EXPECT(CUDA_SUCCESS, cuDevicePrimaryCtxRetain_(&context, device));
   EXPECT(CUDA_SUCCESS, cuCtxSetCurrent_(context));
-  return context;
 }
 
 static void memory(void) {
@@ -355,7 +356,7 @@ int main(int argc, char** argv) {
   EXPECT(CUDA_SUCCESS, cuGetErrorName_(CUDA_ERROR_INVALID_PTX, &name));
   CHECK(strcmp(name, "CUDA_ERROR_INVALID_PTX") == 0);
   EXPECT(CUDA_SUCCESS, cuGetProcAddress_v2_("cuMemAlloc", &found, 12000, 0, NULL));
-  CHECK(found == (void*)cuMemAlloc_v2_);
+  CHECK(memcmp(&found, &cuMemAlloc_v2_, sizeof(found)) == 0);
   EXPECT(CUDA_ERROR_NOT_FOUND, cuGetProcAddress_v2_("cuFrob", &found, 12000, 0, NULL));
   memory();
   streams();
