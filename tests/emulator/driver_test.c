@@ -32,8 +32,7 @@ static void* driver;
 static void load(const char* name, void* entry, size_t size) {
   void* const found = dlsym(driver, name);
   if (found == NULL) {
-    fprintf(stderr, "the driver has no %s
-", name);
+    fprintf(stderr, "the driver has no %s\n", name);
     exit(1);
   }
   memcpy(entry, &found, size);
