@@ -26,7 +26,10 @@ class Decoder {
 
   // Operands
   [[nodiscard]] size_t operand_count() const { return instruction_->operands.size(); }
-  [[nodiscard]] const ptx::Operand& operand(size_t i) const { return instruction_->operands[i]; }
+  [[nodiscard]] const ptx::Operand& operand(size_t i) const {
+    if (i >= operand_count()) fail("an operand is missing");
+    return instruction_->operands[i];
+  }
   void expect_operands(size_t least, size_t most);
   void expect_operands(size_t exact) { expect_operands(exact, exact); }
   /// A register that the instruction writes. `bits`: of the instruction's type; 1: a predicate.
