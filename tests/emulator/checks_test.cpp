@@ -140,6 +140,18 @@ const Pair kPairs[] = {
      R"(setp.ne.u32 %p1, %r1, 0; @%p1 bra e; st.shared.v4.u32 [%r0], {1, 2, 3, 4}; fence.proxy.async.shared::cta;
         cp.async.bulk.global.shared::cta.bulk_group [%out], [%r0], 12; e:)",
      Finding::misaligned},
+    {"wgmma_factor_overwritten_in_flight", 128,
+     R"(shl.b32 %r2, %r1, 5; add.u32 %r2, %r2, %r0; mov.u32 %r3, 0; st.shared.v4.u32 [%r2], {%r3, %r3, %r3, %r3};
+        st.shared.v4.u32 [%r2+16], {%r3, %r3, %r3, %r3}; fence.proxy.async.shared::cta; bar.sync 0;
+        mov.u32 %r4, 0; mov.u32 %r5, 0; mov.u32 %r6, 0; mov.u32 %r7, 0; setp.ne.u32 %p1, 0, 0; wgmma.fence.sync.aligned;
+        wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f0, %f1, %f2, %f3}, {%r4, %r5, %r6, %r7}, 0x800080040, %p1, 1, 1, 0;
+        wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0; mov.u32 %r4, 1;)",
+     R"(shl.b32 %r2, %r1, 5; add.u32 %r2, %r2, %r0; mov.u32 %r3, 0; st.shared.v4.u32 [%r2], {%r3, %r3, %r3, %r3};
+        st.shared.v4.u32 [%r2+16], {%r3, %r3, %r3, %r3}; fence.proxy.async.shared::cta; bar.sync 0;
+        mov.u32 %r4, 0; mov.u32 %r5, 0; mov.u32 %r6, 0; mov.u32 %r7, 0; setp.ne.u32 %p1, 0, 0; wgmma.fence.sync.aligned;
+        wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f0, %f1, %f2, %f3}, {%r4, %r5, %r6, %r7}, 0x800080040, %p1, 1, 1, 0;
+        wgmma.commit_group.sync.aligned; mov.u32 %r4, 1; wgmma.wait_group.sync.aligned 0;)",
+     Finding::register_in_flight},
     {"cp_async_read_before_the_wait", 32,
      R"(shl.b32 %r2, %r1, 2; add.u32 %r3, %r0, %r2; cvt.u64.u32 %d1, %r2; add.u64 %d2, %in, %d1;
         cp.async.ca.shared.global [%r3], [%d2], 4; cp.async.commit_group; cp.async.wait_group 0; ld.shared.u32 %r4, [%r3];)",
