@@ -60,7 +60,7 @@ uint32_t chunk_along_rows(const Descriptor& d, uint32_t row, uint32_t k) {
   return swizzled(d.start + row / span * d.leading + row % span * 2 + k / 8 * d.stride + k % 8 * 2 * span, d.swizzle);
 }
 
-float element_value(Element type, uint32_t bits) {
+inline float element_value(Element type, uint32_t bits) {
   switch (type) {
     case kBf16:
       return bfloat16_to_float(bits);
@@ -107,15 +107,13 @@ class Reader {
 };
 
 /// set(row, k, value) for a matrix of rows x k elements in shared memory.
-template <class Set>
-void read_matrix(Reader& reader, const Descriptor& d, Element type, bool transposed, uint32_t rows, bool by_warp,
-                 Set set) {
-  const bool small = type >= kE4m3;
-  const uint32_t size = small ? 1 : 2, per_chunk = 16 / size;
+template <Element kType, class Set>
+void read_typed(Reader& reader, const Descriptor& d, bool transposed, uint32_t rows, bool by_warp, Set set) {
+  constexpr uint32_t size = kType >= kE4m3 ? 1 : 2, per_chunk = 16 / size;
   const auto value = [&](const uint8_t* bytes, uint32_t i) {
     uint16_t bits = 0;
     std::memcpy(&bits, bytes + i * size, size);
-    return element_value(type, bits);
+    return element_value(kType, bits);
   };
   if (!transposed) {
     for (uint32_t row = 0; row < rows; ++row) {
@@ -131,6 +129,21 @@ void read_matrix(Reader& reader, const Descriptor& d, Element type, bool transpo
       const uint8_t* const bytes = reader.chunk(chunk_along_rows(d, row, k), by_warp ? row / 16 : 4);
       for (uint32_t i = 0; i < 8; ++i) set(row + i, k, value(bytes, i));
     }
+  }
+}
+
+template <class Set>
+void read_matrix(Reader& reader, const Descriptor& d, Element type, bool transposed, uint32_t rows, bool by_warp,
+                 Set set) {
+  switch (type) {
+    case kBf16:
+      return read_typed<kBf16>(reader, d, transposed, rows, by_warp, set);
+    case kF16:
+      return read_typed<kF16>(reader, d, transposed, rows, by_warp, set);
+    case kE4m3:
+      return read_typed<kE4m3>(reader, d, transposed, rows, by_warp, set);
+    case kE5m2:
+      return read_typed<kE5m2>(reader, d, transposed, rows, by_warp, set);
   }
 }
 

@@ -11,8 +11,16 @@ namespace emulator::machine {
 class Tile {
  public:
   Tile(uint32_t n, uint32_t k);
-  void set_a(uint32_t row, uint32_t k, float value);  // row of 64
-  void set_b(uint32_t k, uint32_t column, float value);
+  void set_a(uint32_t row, uint32_t k, float value) {
+    const uint32_t warp = row / 16, half = row / 8 % 2, pair = row % 8 / 2, odd = row % 2;
+    float* const to = a_.data() + (((warp * 2 + half) * k_ + k) * 4 + pair) * kVector + 4 * odd;
+    for (uint32_t i = 0; i < 4; ++i) to[i] = value;
+  }
+  void set_b(uint32_t k, uint32_t column, float value) {
+    const uint32_t parity = column % 2, lane = column % 8 / 2;
+    float* const to = b_.data() + ((column / 8 * k_ + k) * 2 + parity) * kVector;
+    to[lane] = to[lane + 4] = value;
+  }
   /// `lanes[i]`: the 32 lanes of accumulator i of warp `warp`.
   void multiply(uint32_t warp, float* const* lanes) const;
 

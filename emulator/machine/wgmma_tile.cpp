@@ -1,8 +1,8 @@
 // Compiled with -ffp-contract=fast: products and sums as one instruction, as the order of a tensor core's sums is its
 // own.
-#include <cstring>
-
 #include "machine/wgmma.h"
+
+#include <cstddef>
 
 namespace emulator::machine {
 namespace {
@@ -12,18 +12,6 @@ typedef float Vector __attribute__((vector_size(32), aligned(4), may_alias));
 }  // namespace
 
 Tile::Tile(uint32_t n, uint32_t k) : n_(n), k_(k), a_(4 * 2 * k * 4 * kVector), b_(n / 8 * k * 2 * kVector) {}
-
-void Tile::set_a(uint32_t row, uint32_t k, float value) {
-  const uint32_t warp = row / 16, half = row / 8 % 2, pair = row % 8 / 2, odd = row % 2;
-  float* const to = a_.data() + (((warp * 2 + half) * k_ + k) * 4 + pair) * kVector + 4 * odd;
-  for (uint32_t i = 0; i < 4; ++i) to[i] = value;
-}
-
-void Tile::set_b(uint32_t k, uint32_t column, float value) {
-  const uint32_t parity = column % 2, lane = column % 8 / 2;
-  float* const to = b_.data() + ((column / 8 * k_ + k) * 2 + parity) * kVector;
-  to[lane] = to[lane + 4] = value;
-}
 
 void Tile::multiply(uint32_t warp, float* const* lanes) const {
   for (uint32_t j = 0; j < n_ / 8; ++j) {
