@@ -21,16 +21,17 @@ if(FLASH_MLA_SANITIZE MATCHES "undefined")
   list(APPEND FLASH_MLA_TEST_ENVIRONMENT UBSAN_OPTIONS=print_stacktrace=1)
 endif()
 
-# flash_mla_add_test(<name> [PUBLIC_API] [SERIAL] [FULL] SOURCES <file>... [LIBRARIES <target>...]
+# flash_mla_add_test(<name> [PUBLIC_API | STANDALONE] [SERIAL] [FULL] SOURCES <file>... [LIBRARIES <target>...]
 #                    [TIMEOUT <seconds>] [ARGUMENTS <argument>...])
 # A GoogleTest program whose cases are tests of their own. It links the library with its internals, or with PUBLIC_API the
-# shared library as users see it. SERIAL: times something, so nothing runs beside it. FULL: only `tools/test --full` runs it.
+# shared library as users see it, with STANDALONE neither. SERIAL: times something, so nothing runs beside it. FULL: only
+# `tools/test --full` runs it.
 function(flash_mla_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "PUBLIC_API;SERIAL;FULL" "TIMEOUT" "SOURCES;LIBRARIES;ARGUMENTS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "PUBLIC_API;STANDALONE;SERIAL;FULL" "TIMEOUT" "SOURCES;LIBRARIES;ARGUMENTS")
   add_executable(${name} ${arg_SOURCES})
   if(arg_PUBLIC_API)
     target_link_libraries(${name} PRIVATE flash_mla::flash_mla)
-  else()
+  elseif(NOT arg_STANDALONE)
     target_link_libraries(${name} PRIVATE flash_mla_internal)
   endif()
   target_link_libraries(${name} PRIVATE flash_mla_compile ${arg_LIBRARIES} GTest::gtest_main)

@@ -1,0 +1,141 @@
+// A CTA, its cluster, and the launch they belong to.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "machine/counters.h"
+#include "machine/memory.h"
+#include "machine/race.h"
+#include "machine/warp.h"
+
+namespace emulator::machine {
+
+struct LaunchShape {
+  std::array<uint32_t, 3> grid{1, 1, 1}, block{1, 1, 1}, cluster{1, 1, 1};
+  uint32_t dynamic_shared = 0;
+};
+
+struct Options {
+  uint64_t seed = 1;
+  bool checks = true;  // races, uninitialised reads, registers in flight
+  /// Warp-instructions without any store, barrier or copy after which the launch is taken to hang.
+  uint64_t patience = 20'000'000;
+};
+
+/// bar.sync and its kin.
+struct NamedBarrier {
+  uint32_t expected = 0, arrived = 0;
+  uint32_t generation = 0;
+  uint32_t reduced = 0;       // bar.red: of the arrivals so far
+  uint32_t last_reduced = 0;  // of the generation before
+  Knowledge gathering, released;
+};
+
+/// An mbarrier object. Its 64 bits in memory stay opaque: the manual gives them no layout.
+struct Mbarrier {
+  uint32_t count = 0;    // arrivals a phase
+  uint32_t pending = 0;  // still missing
+  int64_t transactions = 0;
+  uint32_t phase = 0;  // phases completed
+  Agent agent = 0;     // of the copies that complete on it
+  Agent initializer = 0;
+  uint32_t initialized_at = 0;
+  bool fenced = false;  // fence.mbarrier_init or a proxy fence since its initialisation
+  Knowledge gathering, released;
+};
+
+/// Where the four warps of a warpgroup meet.
+struct Warpgroup {
+  uint32_t arrived = 0, generation = 0, pc = 0;
+};
+
+struct LaunchState {
+  const Program* program;
+  LaunchShape shape;
+  Options options;
+  Memory* memory;
+  const std::vector<uint8_t>* parameters;
+  Reports* reports;
+  Counters counters;
+  uint64_t last_progress = 0;  // counters.warp_instructions when something last happened
+};
+
+class Cta {
+ public:
+  Cta(Cluster& cluster, std::array<uint32_t, 3> id, uint32_t rank);
+
+  Cluster* cluster;
+  std::array<uint32_t, 3> id;
+  uint32_t rank;
+  std::vector<Warp> warps;
+  std::vector<uint8_t> shared;       // by offset; below kSharedStart nothing is used
+  std::vector<uint8_t> initialised;  // a bit a byte of it
+  std::vector<uint8_t> local;        // thread after thread
+  std::vector<uint8_t> local_initialised;
+  RaceShadow race;
+  std::array<NamedBarrier, 16> barriers;
+  std::map<uint32_t, Mbarrier> mbarriers;  // by offset
+  std::vector<Warpgroup> warpgroups;
+
+  [[nodiscard]] bool finished() const;
+  [[nodiscard]] const Program& program() const;
+  [[nodiscard]] LaunchState& launch() const;
+};
+
+/// CTAs that run at the same time and see each other's shared memory; most have one.
+class Cluster {
+ public:
+  Cluster(LaunchState& launch, uint64_t number);
+
+  enum class State : uint8_t { running, stuck, finished };
+  /// Lets its warps run in random order for about `budget` instructions.
+  State step(uint32_t budget);
+  [[nodiscard]] std::string describe_waiting() const;
+
+  /// Something that the asynchronous engines do at a random later time.
+  void later(std::function<void()> action);
+  uint32_t random(uint32_t below) { return below == 0 ? 0 : static_cast<uint32_t>(engine_() % below); }
+  Agent new_agent() { return agents_++; }
+  [[nodiscard]] uint32_t warps_per_cta() const { return warps_per_cta_; }
+  [[nodiscard]] uint64_t tick() const { return tick_; }
+
+  // Agents other than warps and mbarriers, which are numbered from 0 and by new_agent().
+  [[nodiscard]] Agent tensor_agent(const Warp& warp) const { return warp_count() + warp.agent; }
+  [[nodiscard]] Agent bulk_agent(const Warp& warp) const { return 2 * warp_count() + warp.agent; }
+  [[nodiscard]] Agent copy_agent(const Warp& warp) const { return 3 * warp_count() + warp.agent; }
+  [[nodiscard]] std::string name_of(Agent agent) const;
+
+  LaunchState* launch;
+  std::vector<std::unique_ptr<Cta>> ctas;
+  std::array<uint32_t, 3> id{};  // in the grid of clusters
+
+  // barrier.cluster
+  uint32_t barrier_arrived = 0, barrier_generation = 0;
+  Knowledge barrier_gathering, barrier_released;
+  /// Completes the barrier when all threads that have not exited have arrived.
+  void settle_barrier();
+
+ private:
+  struct Event {
+    uint64_t due;
+    std::function<void()> action;
+  };
+  [[nodiscard]] uint32_t warp_count() const { return warps_per_cta_ * static_cast<uint32_t>(ctas.size()); }
+  bool run_events(bool idle);
+  void finish();
+
+  uint32_t warps_per_cta_;
+  Agent agents_ = 0;
+  std::vector<Event> events_;
+  uint64_t tick_ = 0;
+  std::mt19937_64 engine_;
+  std::vector<Warp*> order_;
+};
+
+}  // namespace emulator::machine
