@@ -9,6 +9,8 @@ Arrays are torch tensors, NumPy arrays (``ml_dtypes.bfloat16`` included) or anyt
 Neither torch nor a GPU is needed. Errors are exceptions that name the argument, its value and what is allowed.
 """
 
+import sys as _sys
+
 from flash_mla._conflict import check_for_other_package as _check_for_other_package
 
 _check_for_other_package(__path__)
@@ -26,6 +28,9 @@ from flash_mla._drop_in import (  # noqa: E402
     get_mla_metadata,
 )
 from flash_mla._info import __version__, info  # noqa: E402
+
+if "torch" in _sys.modules:
+    from flash_mla import torch_ops  # noqa: F401
 
 __all__ = [
     "FlashMLASchedMeta",

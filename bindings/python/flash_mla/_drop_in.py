@@ -14,10 +14,12 @@ from flash_mla._native import Plan, PlanMismatch
 from flash_mla._schedule import (
     Config,
     FlashMLASchedMeta,
-    check_schedule_arrays,
+    filling,
     plan_cache,
     schedule_arrays,
 )
+
+torch_ops: Any = None  # the module of that name, once it is loaded
 
 _NAMES = (  # of this library, and of FlashMLA
     (re.compile(r"\bpage_table\b"), "block_table"),
@@ -63,6 +65,8 @@ def get_mla_decoding_metadata(
         _not_built("is_fp8_kvcache", is_fp8_kvcache, False)
     if topk is not None:
         _not_built("topk", topk, None)
+    if torch_ops is not None and torch_ops.is_compiling():
+        return torch_ops.schedule(seqlens_k)
     return schedule_arrays(seqlens_k, "seqlens_k")
 
 
@@ -121,19 +125,24 @@ def _make_plan(q: Any, k_cache: Any, cache_seqlens: Any, d_v: Any, causal: bool,
     )
 
 
-def _new_results(q: Any, k_cache: Any, d_v: int) -> tuple[Any, Any]:
+def torch_float32() -> Any:
+    import torch
+
+    return torch.float32
+
+
+def new_results(q: Any, k_cache: Any, d_v: int) -> tuple[Any, Any]:
     """out [b, s_q, h_q, d_v], and lse [b, h_q, s_q] with FlashMLA's strides: heads innermost where h_k = 1."""
     b, s_q, h_q, _ = q.shape
+    heads_innermost = k_cache.shape[2] == 1
+    lse_shape = (b, s_q, h_q) if heads_innermost else (b, h_q, s_q)
     if is_torch(q):
         out = q.new_empty((b, s_q, h_q, d_v))
-        torch = sys.modules["torch"]
-        if k_cache.shape[2] == 1:
-            return out, q.new_empty((b, s_q, h_q), dtype=torch.float32).transpose(1, 2)
-        return out, q.new_empty((b, h_q, s_q), dtype=torch.float32)
+        lse = q.new_empty(lse_shape, dtype=torch_float32())
+        return out, lse.transpose(1, 2) if heads_innermost else lse
     out = new_empty(q, (b, s_q, h_q, d_v), dtype_of(q, "q"))
-    if k_cache.shape[2] == 1:
-        return out, np.empty((b, s_q, h_q), np.float32).transpose(0, 2, 1)
-    return out, np.empty((b, h_q, s_q), np.float32)
+    lse = np.empty(lse_shape, np.float32)
+    return out, lse.swapaxes(1, 2) if heads_innermost else lse
 
 
 def _check_ranks(q: Any, k_cache: Any, head_dim_v: Any) -> None:
@@ -155,7 +164,7 @@ def _plan_of_object(
 ) -> Plan:
     plan = meta.plan
     if plan is None:
-        with meta.lock:
+        with filling:
             plan = meta.plan
             if plan is None:
                 plan = _make_plan(q, k_cache, cache_seqlens, d_v, causal, batch_invariant)
@@ -196,7 +205,7 @@ def decode_with_cached_plan(
     if plan is None:
         plan = _make_plan(q, k_cache, cache_seqlens, d_v, causal, batch_invariant)
         plan_cache.keep(key, plan)
-    out, lse = _new_results(q, k_cache, d_v)
+    out, lse = new_results(q, k_cache, d_v)
     call = (q, k_cache, block_table, cache_seqlens, None, None, out, lse, softmax_scale, None, True)
     try:
         _native.decode(plan, *call)
@@ -281,6 +290,10 @@ def flash_mla_with_kvcache(
             raise TypeError(f"{name} is a {type(flag).__name__}; expected a bool")
     _check_ranks(q, k_cache, head_dim_v)
     causal = causal and q.shape[1] > 1
+    if torch_ops is not None and torch_ops.is_compiling():
+        return torch_ops.with_kvcache(
+            q, k_cache, block_table, cache_seqlens, head_dim_v, softmax_scale, causal, enable_batch_invariant
+        )
     try:
         if isinstance(tile_scheduler_metadata, FlashMLASchedMeta):
             if num_splits is not None:
@@ -288,12 +301,12 @@ def flash_mla_with_kvcache(
             plan = _plan_of_object(
                 tile_scheduler_metadata, q, k_cache, cache_seqlens, head_dim_v, causal, enable_batch_invariant
             )
-            out, lse = _new_results(q, k_cache, head_dim_v)
+            out, lse = new_results(q, k_cache, head_dim_v)
             _native.decode(
                 plan, q, k_cache, block_table, cache_seqlens, None, None, out, lse, softmax_scale, None, True
             )
             return out, lse
-        check_schedule_arrays(tile_scheduler_metadata, num_splits, cache_seqlens)
+        _native.check_schedule(tile_scheduler_metadata, num_splits, cache_seqlens)
         return decode_with_cached_plan(
             q, k_cache, block_table, cache_seqlens, head_dim_v, softmax_scale, causal, enable_batch_invariant
         )

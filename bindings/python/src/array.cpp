@@ -1,8 +1,8 @@
 #include "array.h"
 
 #include <cstring>
-#include <limits>
 #include <optional>
+#include <typeinfo>
 #include <utility>
 
 #include "dlpack.h"
@@ -75,6 +75,28 @@ const DlExchangeApi* exchange_api(PyTypeObject* type) {
     last_api = api;
   }
   return api;
+}
+
+/// What the object's `__dlpack__` returns. Objects that cannot be read are refused in words that name the argument.
+nb::object export_capsule(nb::handle object, const char* name) {
+  try {
+    if (nb::hasattr(object, "__dlpack_device__")) {
+      nb::tuple device = nb::cast<nb::tuple>(object.attr("__dlpack_device__")());
+      const DlDevice place = {nb::cast<int32_t>(nb::int_(device[0])), nb::cast<int32_t>(nb::int_(device[1]))};
+      if (place.type != kDlCpu && place.type != kDlCudaHost) refuse_device(name, place);
+    }
+    try {
+      return object.attr("__dlpack__")(nb::arg("max_version") = nb::make_tuple(1, 0));
+    } catch (nb::python_error& error) {
+      if (!error.matches(PyExc_TypeError)) throw;
+      return object.attr("__dlpack__")();  // before DLPack 1.0
+    }
+  } catch (nb::python_error& error) {
+    if (error.matches(PyExc_NotImplementedError)) throw;
+    raise(PyExc_ValueError, "%s cannot be read through DLPack: %S", name, error.value().ptr());
+  } catch (const std::bad_cast&) {
+    raise(PyExc_ValueError, "%s has a __dlpack_device__ that is no pair of ints", name);
+  }
 }
 
 }  // namespace
@@ -206,18 +228,7 @@ bool Array::read_buffer(nb::handle object, const char* name, Access access, bool
 
 bool Array::read_capsule(nb::handle object, const char* name, Access access, bool any_type) {
   if (PyType_Check(object.ptr()) || !nb::hasattr(object, "__dlpack__")) return false;
-  if (nb::hasattr(object, "__dlpack_device__")) {
-    nb::tuple device = nb::cast<nb::tuple>(object.attr("__dlpack_device__")());
-    const DlDevice place = {nb::cast<int32_t>(nb::int_(device[0])), nb::cast<int32_t>(nb::int_(device[1]))};
-    if (place.type != kDlCpu && place.type != kDlCudaHost) refuse_device(name, place);
-  }
-  nb::object capsule;
-  try {
-    capsule = object.attr("__dlpack__")(nb::arg("max_version") = nb::make_tuple(1, 0));
-  } catch (nb::python_error& error) {
-    if (!error.matches(PyExc_TypeError)) throw;
-    capsule = object.attr("__dlpack__")();  // before DLPack 1.0
-  }
+  const nb::object capsule = export_capsule(object, name);
   owner_ = capsule;
   if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
     const auto& managed =

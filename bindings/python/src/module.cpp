@@ -8,6 +8,7 @@
 #include "fork.h"
 #include "plan.h"
 #include "raise.h"
+#include "schedule.h"
 
 namespace flash_mla::python {
 
@@ -40,6 +41,7 @@ NB_MODULE(_native, module) {
   define_exceptions(module);
   define_plan(module);
   define_attention(module);
+  define_schedule(module);
   module.attr("version") = version();
   module.attr("WORKSPACE_ALIGNMENT") = kWorkspaceAlignment;
   module.def("backends", &list_backends);

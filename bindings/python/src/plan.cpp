@@ -1,5 +1,7 @@
 #include "plan.h"
 
+#include <nanobind/stl/unique_ptr.h>
+
 #include <climits>
 #include <memory>
 #include <mutex>
