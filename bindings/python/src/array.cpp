@@ -1,5 +1,7 @@
 #include "array.h"
 
+#include <nanobind/stl/string.h>
+
 #include <cstring>
 #include <optional>
 #include <typeinfo>

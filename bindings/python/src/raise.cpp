@@ -1,5 +1,7 @@
 #include "raise.h"
 
+#include <nanobind/stl/string.h>
+
 #include <cstdarg>
 
 namespace flash_mla::python {
