@@ -18,7 +18,6 @@ _check_for_other_package(__path__)
 from flash_mla._native import Plan, PlanMismatch  # noqa: E402
 from flash_mla._attention import append, decode, empty_workspace, merge_states, plan, reference  # noqa: E402
 from flash_mla._drop_in import (  # noqa: E402
-    FlashMLASchedMeta,
     flash_attn_varlen_func,
     flash_attn_varlen_kvpacked_func,
     flash_attn_varlen_qkvpacked_func,
@@ -27,6 +26,7 @@ from flash_mla._drop_in import (  # noqa: E402
     get_mla_decoding_metadata,
     get_mla_metadata,
 )
+from flash_mla._schedule import FlashMLASchedMeta  # noqa: E402
 from flash_mla._info import __version__, info  # noqa: E402
 
 if "torch" in _sys.modules:

@@ -6,18 +6,25 @@ from typing import Any
 
 import numpy as np
 
-FLOAT_DTYPES = ("bfloat16", "float16", "float32")
-
 
 def is_torch(array: Any) -> bool:
     """Whether `array` is a torch tensor; torch is not imported to find out."""
     return hasattr(array, "new_empty")
 
 
+_names: dict[Any, str] = {}  # asking NumPy for a dtype's name takes microseconds
+
+
 def dtype_name(dtype: Any) -> str:
     """'bfloat16' of torch.bfloat16, ml_dtypes.bfloat16, numpy.dtype or a str."""
-    name = dtype.__name__ if isinstance(dtype, type) else str(dtype)
-    return name.removeprefix("torch.")
+    if isinstance(dtype, str):
+        return dtype
+    name = _names.get(dtype)
+    if name is None:
+        name = (dtype.__name__ if isinstance(dtype, type) else str(dtype)).removeprefix("torch.")
+        if len(_names) < 64:
+            _names[dtype] = name
+    return name
 
 
 def dtype_of(array: Any, name: str) -> str:
@@ -25,7 +32,10 @@ def dtype_of(array: Any, name: str) -> str:
     dtype = getattr(array, "dtype", None)
     if dtype is None or not hasattr(array, "shape"):
         raise TypeError(f"{name} is a {type(array).__name__}; expected an array")
-    return dtype_name(dtype)
+    try:
+        return dtype_name(dtype)
+    except TypeError:  # no dtype that can be a key
+        return str(dtype)
 
 
 def new_empty(like: Any, shape: tuple[int, ...], dtype: str) -> Any:

@@ -66,7 +66,8 @@ def get_mla_decoding_metadata(
     if topk is not None:
         _not_built("topk", topk, None)
     if torch_ops is not None and torch_ops.is_compiling():
-        return torch_ops.schedule(seqlens_k)
+        traced: tuple[Any, Any] = torch_ops.schedule(seqlens_k)
+        return traced
     return schedule_arrays(seqlens_k, "seqlens_k")
 
 
@@ -198,9 +199,8 @@ def decode_with_cached_plan(
     batch_invariant: bool,
 ) -> tuple[Any, Any]:
     """One call that plans for the lengths it finds, at most once a step and thread."""
-    key = (tuple(q.shape), dtype_of(q, "q"), tuple(k_cache.shape), d_v, causal, batch_invariant)
-    # A plan holds for as many threads as were wanted when it was made.
-    key = (*key, _native.default_num_workers())
+    threads = _native.default_num_workers()  # a plan holds for as many as were wanted when it was made
+    key = (tuple(q.shape), dtype_of(q, "q"), tuple(k_cache.shape), d_v, causal, batch_invariant, threads)
     plan = plan_cache.plans.get(key)
     if plan is None:
         plan = _make_plan(q, k_cache, cache_seqlens, d_v, causal, batch_invariant)
@@ -291,9 +291,10 @@ def flash_mla_with_kvcache(
     _check_ranks(q, k_cache, head_dim_v)
     causal = causal and q.shape[1] > 1
     if torch_ops is not None and torch_ops.is_compiling():
-        return torch_ops.with_kvcache(
+        traced: tuple[Any, Any] = torch_ops.with_kvcache(
             q, k_cache, block_table, cache_seqlens, head_dim_v, softmax_scale, causal, enable_batch_invariant
         )
+        return traced
     try:
         if isinstance(tile_scheduler_metadata, FlashMLASchedMeta):
             if num_splits is not None:

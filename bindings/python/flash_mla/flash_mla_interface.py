@@ -1,7 +1,6 @@
 """The module in which FlashMLA keeps its functions."""
 
 from flash_mla._drop_in import (
-    FlashMLASchedMeta,
     flash_attn_varlen_func,
     flash_attn_varlen_kvpacked_func,
     flash_attn_varlen_qkvpacked_func,
@@ -10,6 +9,7 @@ from flash_mla._drop_in import (
     get_mla_decoding_metadata,
     get_mla_metadata,
 )
+from flash_mla._schedule import FlashMLASchedMeta
 
 __all__ = [
     "FlashMLASchedMeta",
