@@ -14,7 +14,7 @@ test_packages=(
   g++-aarch64-linux-gnu qemu-user-static     # the NEON backends, and old x86-64 machines
   clang libclang-rt-14-dev libomp-dev        # libFuzzer
   clang-format clang-tidy shellcheck git     # lint
-  python3                                    # the sample trace is what its generator writes
+  python3 python3-venv python3-dev           # the sample trace's generator; the Python package
 )
 
 say() {
@@ -86,4 +86,28 @@ build_preset() {
   else
     quietly "$root/build/logs/$preset-build.log" cmake --build --preset "$preset" "${targets[@]}"
   fi
+}
+
+python_packages=(numpy ml_dtypes pytest hypothesis mypy scikit-build-core nanobind)
+torch_packages=(torch==2.13.0) # 4.7 GB installed: PyPI has no other build for x86-64
+
+# python_environment <name> <package>...: prints the interpreter of a virtual environment with these packages from PyPI. It
+# lies outside the tree, is made once, and is made anew when the list changes. Fails if it cannot be made.
+python_environment() {
+  local name=$1 folder wanted
+  shift
+  wanted="$(python3 --version) $*"
+  folder=${XDG_CACHE_HOME:-$HOME/.cache}/flash_mla/python-$name
+  if [[ ! -f $folder/complete || $(<"$folder/complete") != "$wanted" ]]; then
+    say "installing $* into $folder" >&2
+    rm -rf "$folder"
+    mkdir -p "$root/build/logs"
+    if ! {
+      python3 -m venv "$folder" && "$folder/bin/pip" install --quiet --no-cache-dir "$@"
+    } >"$root/build/logs/python-$name.log" 2>&1; then
+      return 1
+    fi
+    printf '%s' "$wanted" >"$folder/complete"
+  fi
+  printf '%s\n' "$folder/bin/python"
 }

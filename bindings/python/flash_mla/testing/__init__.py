@@ -1,0 +1,1 @@
+"""Measuring this package where it is installed."""

@@ -1,0 +1,90 @@
+#include "schedule.h"
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+#include "array.h"
+#include "raise.h"
+
+namespace flash_mla::python {
+
+namespace {
+
+constexpr int32_t kMark = 0x4D4C41;  // "MLA"
+constexpr int64_t kColumns = 8;      // of tile_scheduler_metadata, as in FlashMLA
+
+/// [mark, b, 64 bits of hash]: what each row of tile_scheduler_metadata starts with.
+using Fingerprint = std::array<int32_t, 4>;
+
+Tensor int32_array(const Array& array, const char* name, int rank, const char* shape) {
+  if (array.absent()) raise(PyExc_TypeError, "%s is None; expected an array %s", name, shape);
+  const Tensor tensor = array.tensor();
+  if (tensor.dtype != DType::int32) {
+    raise(PyExc_ValueError, "%s has dtype %s; expected int32", name, name_of(tensor.dtype));
+  }
+  if (tensor.rank != rank) {
+    raise(PyExc_ValueError, "%s has rank %d; expected %s with rank %d", name, tensor.rank, shape, rank);
+  }
+  return tensor;
+}
+
+Fingerprint fingerprint_of(const Tensor& lengths) {
+  uint64_t hash = 0;
+  for (int64_t i = 0; i < lengths.shape[0]; ++i) {
+    const int32_t length = static_cast<const int32_t*>(lengths.data)[i * lengths.strides[0]];
+    // SplitMix64's finalizer (Steele, Lea & Flood, 2014) over the running state.
+    hash += static_cast<uint32_t>(length) + 0x9e3779b97f4a7c15U;
+    hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9U;
+    hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebU;
+    hash ^= hash >> 31;
+  }
+  return {kMark, static_cast<int32_t>(lengths.shape[0]), static_cast<int32_t>(hash), static_cast<int32_t>(hash >> 32)};
+}
+
+nb::tuple fingerprint(nb::handle lengths, const char* name) {
+  const Array array(lengths, name, "[b] int32");
+  const auto [mark, batch, low, high] = fingerprint_of(int32_array(array, name, 1, "[b] int32"));
+  return nb::make_tuple(mark, batch, low, high);
+}
+
+void check_schedule(nb::handle metadata, nb::handle num_splits, nb::handle cache_seqlens) {
+  constexpr const char* kMetadata = "[workers, 8] int32, from get_mla_metadata()";
+  constexpr const char* kNumSplits = "[b + 1] int32, from get_mla_metadata()";
+  const Array metadata_array(metadata, "tile_scheduler_metadata", kMetadata),
+      splits_array(num_splits, "num_splits", kNumSplits), lengths_array(cache_seqlens, "cache_seqlens", "[b] int32");
+  const Tensor rows = int32_array(metadata_array, "tile_scheduler_metadata", 2, kMetadata);
+  const Tensor splits = int32_array(splits_array, "num_splits", 1, kNumSplits);
+  const Tensor lengths = int32_array(lengths_array, "cache_seqlens", 1, "[b] int32");
+  if (rows.shape[0] < 1 || rows.shape[1] != kColumns) {
+    raise(PyExc_ValueError, "tile_scheduler_metadata has shape [%lld, %lld]; expected [1 or more, 8]",
+          static_cast<long long>(rows.shape[0]), static_cast<long long>(rows.shape[1]));
+  }
+  if (splits.shape[0] != lengths.shape[0] + 1) {
+    raise(PyExc_ValueError, "num_splits has shape [%lld]; expected [b + 1] = [%lld]",
+          static_cast<long long>(splits.shape[0]), static_cast<long long>(lengths.shape[0] + 1));
+  }
+  Fingerprint found{};
+  for (size_t i = 0; i < found.size(); ++i) {
+    found[i] = static_cast<const int32_t*>(rows.data)[static_cast<int64_t>(i) * rows.strides[1]];
+  }
+  if (found[0] != kMark) {
+    raise(PyExc_ValueError, "tile_scheduler_metadata is not what get_mla_metadata() of this package returned");
+  }
+  if (found != fingerprint_of(lengths)) {
+    raise_if_error({StatusCode::plan_mismatch,
+                    "tile_scheduler_metadata was made for other values of cache_seqlens than this call has; call "
+                    "get_mla_metadata again"});
+  }
+}
+
+}  // namespace
+
+void define_schedule(nb::module_& module) {
+  module.attr("SCHEDULE_COLUMNS") = kColumns;
+  module.def("fingerprint", &fingerprint, nb::arg("lengths").none(), nb::arg("name"));
+  module.def("check_schedule", &check_schedule, nb::arg("metadata").none(), nb::arg("num_splits").none(),
+             nb::arg("cache_seqlens").none());
+}
+
+}  // namespace flash_mla::python

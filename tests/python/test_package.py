@@ -1,0 +1,99 @@
+"""The package as installed."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import flash_mla
+from flash_mla import __main__ as command
+from flash_mla.testing import overhead
+
+FOLDER = pathlib.Path(flash_mla.__file__).parent
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_import_needs_no_torch() -> None:
+    code = "import sys, flash_mla; assert 'torch' not in sys.modules and 'ml_dtypes' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_name_is_documented() -> None:
+    for name in flash_mla.__all__:
+        thing = getattr(flash_mla, name)
+        assert name == "__version__" or thing.__doc__, name
+
+
+@pytest.mark.parametrize("module", ["_attention", "_drop_in", "_info"])
+def test_documented_examples_run(module) -> None:
+    result = doctest.testmod(importlib.import_module(f"flash_mla.{module}"))
+    assert result.attempted > 0 and result.failed == 0
+
+
+@pytest.mark.parametrize("page", ["README.md", "bindings/python/README.md", "docs/python.md"])
+def test_examples_of_the_pages_run(page) -> None:
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert examples
+    for example in examples:
+        exec(compile(example, page, "exec"), {})
+
+
+def test_types() -> None:
+    from mypy import api as mypy
+    files = [str(path) for path in FOLDER.rglob("*.py") if path.name != "torch_ops.py"]
+    report, errors, status = mypy.run(["--strict", "--follow-imports=silent", "--ignore-missing-imports", *files])
+    assert status == 0, report + errors
+
+
+def test_info(tmp_path, capsys) -> None:
+    file = tmp_path / "info.json"
+    assert command.main(["info", "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    described = json.loads(file.read_text())
+    assert described["command"] == "info" and described["version"] == flash_mla.__version__ in printed
+    assert {"name", "built", "usable", "reason"} <= described["backends"][0].keys()
+    assert described["default_backend"] in printed and "taken unless told otherwise" in printed
+    assert command.main(["info", "--json", "/nowhere/info.json"]) == 2
+
+
+def test_version_is_the_library_s() -> None:
+    header = (ROOT / "include/flash_mla/version.h").read_text()
+    numbers = re.findall(r"VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", header)
+    assert flash_mla.__version__ == ".".join(numbers)
+
+
+def test_another_package_in_the_same_place(tmp_path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "flash_mla")
+    (tmp_path / "flash_mla" / "cuda.cpython-311-x86_64-linux-gnu.so").touch()
+    failed = subprocess.run(
+        [sys.executable, "-c", "import flash_mla"], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert failed.returncode != 0 and "another package that is also imported as flash_mla (cuda.cpython" in failed.stderr
+
+
+def test_size() -> None:
+    assert sum(file.stat().st_size for file in FOLDER.rglob("*.so")) < 5 << 20
+
+
+def test_overhead() -> None:
+    """Bars for a machine at rest. Other load is stood up to by several tries, each the least CPU time of many rounds."""
+    bars = {
+        "decode, out=, lse=, workspace=": 10,
+        "flash_mla_with_kvcache, FlashMLASchedMeta": 15,
+        "flash_mla_with_kvcache, two arrays": 15,
+    }
+    best = dict.fromkeys(bars, float("inf"))
+    for _ in range(6):
+        figures = overhead.measure("numpy")
+        best = {form: min(best[form], figures[form]) for form in bars}
+        if all(best[form] <= bars[form] for form in bars):
+            return
+    raise AssertionError(f"microseconds a call: {best}, bars {bars}")
