@@ -55,7 +55,8 @@ Result<TraceFigures> figures_of(const std::string& path, const KvFiguresOptions&
   figures.budget = options.kv_tokens;
   if (figures.budget == 0) figures.budget = std::max(kDefaultBudget, kLeastBatch * max_len_of(requests));
   Result<std::vector<QueueRow>> queue = queue_of(requests, options.requests, figures.budget);
-  if (!queue.ok()) return Status{queue.status().code(), fmt::format("{}: {}", trace.value().name, queue.status().message())};
+  if (!queue.ok())
+    return Status{queue.status().code(), fmt::format("{}: {}", trace.value().name, queue.status().message())};
   figures.queue = std::move(queue).value();
   return figures;
 }
