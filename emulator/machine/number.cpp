@@ -47,7 +47,7 @@ uint32_t encode(double value, const Format& format, Rounding rounding) {
   mantissa += away ? 1 : 0;
   // A normal number's leading one counts as one of the exponent field, so that a carry goes there by itself.
   const uint32_t result = (static_cast<uint32_t>(exponent - format.min_exponent) << format.mantissa) + mantissa;
-  if (result < infinity) return sign | result;
+  if (exponent <= format.max_exponent && result < infinity) return sign | result;
   const bool to_infinity = rounding == Rounding::nearest || (rounding == Rounding::up && sign == 0) ||
                            (rounding == Rounding::down && sign != 0);
   return sign | (to_infinity ? infinity : infinity - 1);

@@ -322,6 +322,8 @@ TEST(Semantics, DoubleFloats) {
            {"div.rp.f64 %x0, %x1, %x2; mov.b64 {%r0, %r4}, %x0;", kDoubleOne, kDoubleThree, 0x55555556},
            {"fma.rn.f64 %x0, %x1, %x2, %x2; mov.b64 {%r4, %r0}, %x0;", kDoubleThree, kDoubleOne, 0x40100000},
            {"cvt.rn.f32.f64 %r0, %x1;", kDoubleThree, 0, 0x40400000},
+           {"cvt.rn.f32.f64 %r0, %x1;", 0x7e37e43c, 0, 0x7f800000},  // about 1e300
+           {"cvt.rz.f32.f64 %r0, %x1;", 0x7e37e43c, 0, 0x7f7fffff},
            {"cvt.rzi.s32.f64 %r0, %x1;", 0x7ff80000, 0, 0x80000000},
            {"sqrt.rn.f64 %x0, %x1; mov.b64 {%r4, %r0}, %x0;", 0x40100000, 0, 0x40000000}}) {
     const std::string text = std::string(load) + each.text;
