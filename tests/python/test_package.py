@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import json
@@ -15,6 +16,7 @@ import pytest
 
 import flash_mla
 from flash_mla import __main__ as command
+from flash_mla import _native
 from flash_mla.testing import overhead
 
 FOLDER = pathlib.Path(flash_mla.__file__).parent
@@ -97,3 +99,14 @@ def test_overhead() -> None:
         if all(best[form] <= bars[form] for form in bars):
             return
     raise AssertionError(f"microseconds a call: {best}, bars {bars}")
+
+
+def test_stub_names_what_the_extension_holds() -> None:
+    def names(body) -> set[str]:
+        functions_and_classes = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        return functions_and_classes | {node.target.id for node in body if isinstance(node, ast.AnnAssign)}
+
+    stub = ast.parse((FOLDER / "_native.pyi").read_text()).body
+    assert names(stub) == {name for name in dir(_native) if not name.startswith("__")}
+    (plan,) = (node for node in stub if isinstance(node, ast.ClassDef) and node.name == "Plan")
+    assert names(plan.body) == {name for name in dir(_native.Plan) if not name.startswith("_")}
