@@ -3,7 +3,8 @@
 Two faces of one library:
 
 - code written for DeepSeek's FlashMLA: ``get_mla_metadata``, ``flash_mla_with_kvcache`` and what goes with them;
-- the library's own: ``plan``, ``decode``, ``merge_states``, ``append``, ``reference``, ``info``.
+- the library's own: ``plan``, ``decode``, ``merge_states``, ``append``, ``KvCache``, ``reference``,
+  ``info``.
 
 Arrays are torch tensors, NumPy arrays (``ml_dtypes.bfloat16`` included) or anything that speaks DLPack, in CPU memory.
 Neither torch nor a GPU is needed. Errors are exceptions that name the argument, its value and what is allowed.
@@ -15,7 +16,7 @@ from flash_mla._conflict import check_for_other_package as _check_for_other_pack
 
 _check_for_other_package(__path__)
 
-from flash_mla._native import Plan, PlanMismatch  # noqa: E402
+from flash_mla._native import KvCache, OutOfPages, Plan, PlanMismatch  # noqa: E402
 from flash_mla._attention import append, decode, empty_workspace, merge_states, plan, reference  # noqa: E402
 from flash_mla._drop_in import (  # noqa: E402
     flash_attn_varlen_func,
@@ -34,6 +35,8 @@ if "torch" in _sys.modules:
 
 __all__ = [
     "FlashMLASchedMeta",
+    "KvCache",
+    "OutOfPages",
     "Plan",
     "PlanMismatch",
     "__version__",

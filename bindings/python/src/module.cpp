@@ -6,6 +6,7 @@
 #include "flash_mla/executor.h"
 #include "flash_mla/version.h"
 #include "fork.h"
+#include "kv_cache.h"
 #include "plan.h"
 #include "raise.h"
 #include "schedule.h"
@@ -42,6 +43,7 @@ NB_MODULE(_native, module) {
   define_plan(module);
   define_attention(module);
   define_schedule(module);
+  define_kv_cache(module);
   module.attr("version") = version();
   module.attr("WORKSPACE_ALIGNMENT") = kWorkspaceAlignment;
   module.def("backends", &list_backends);

@@ -8,7 +8,7 @@ namespace flash_mla::python {
 
 namespace {
 
-nb::handle plan_mismatch;  // owned by the module
+nb::handle plan_mismatch, out_of_pages;  // owned by the module
 
 }  // namespace
 
@@ -20,11 +20,14 @@ void raise(PyObject* type, const char* format, ...) {
   throw nb::python_error();
 }
 
-void raise_if_error(const Status& status) {
+void raise_if_error(const Status& status, PyObject* not_found) {
   if (status.ok()) return;
   PyObject* type = PyExc_ValueError;
   if (status.code() == StatusCode::plan_mismatch) type = plan_mismatch.ptr();
   if (status.code() == StatusCode::unsupported) type = PyExc_NotImplementedError;
+  if (status.code() == StatusCode::out_of_pages) type = out_of_pages.ptr();
+  if (status.code() == StatusCode::not_found) type = not_found;
+  if (status.code() == StatusCode::corrupt || status.code() == StatusCode::io_error) type = PyExc_RuntimeError;
   PyErr_SetString(type, status.message().c_str());
   throw nb::python_error();
 }
@@ -36,6 +39,11 @@ void define_exceptions(nb::module_& module) {
       PyExc_ValueError, nullptr));
   plan_mismatch = type;
   module.attr("PlanMismatch") = type;
+  type = nb::steal(PyErr_NewExceptionWithDoc(
+      "flash_mla.OutOfPages", "The page pool, or the page table's rows, cannot serve the request. A RuntimeError.",
+      PyExc_RuntimeError, nullptr));
+  out_of_pages = type;
+  module.attr("OutOfPages") = type;
 }
 
 const char* kind_of(nb::handle object) {

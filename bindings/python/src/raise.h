@@ -12,8 +12,9 @@ namespace nb = nanobind;
 /// Raises `type` with a message made as PyErr_Format does.
 [[noreturn]] void raise(PyObject* type, const char* format, ...);
 
-/// ValueError with the status' message; PlanMismatch (a ValueError) and NotImplementedError where they say more.
-void raise_if_error(const Status& status);
+/// ValueError with the status' message; PlanMismatch (a ValueError), NotImplementedError, OutOfPages and RuntimeError
+/// where they say more, and `not_found` for names and ids.
+void raise_if_error(const Status& status, PyObject* not_found = PyExc_ValueError);
 
 /// Makes the module's exception classes.
 void define_exceptions(nb::module_& module);
