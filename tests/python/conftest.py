@@ -7,9 +7,14 @@ import os
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 FULL = os.environ.get("FLASH_MLA_PYTHON_FULL") == "1"
+
+# tools/test draws the same cases each time, tools/test --full others each time; nothing is written to the tree.
+settings.register_profile("repository", database=None, derandomize=not FULL, print_blob=True)
+settings.load_profile("repository")
 
 collect_ignore = [] if HAS_TORCH else ["test_torch.py"]
 

@@ -12,7 +12,9 @@ import flash_mla
 
 
 def judge_own(out, lse, want_out, want_lse, dtype: str) -> None:
-    judge("out", out, want_out.astype(DTYPES[dtype]).astype(np.float32), 8e-4, 2.01 / 128, 5e-6)
+    # One bfloat16 rounded the other way, 2^-8 of itself, turns a row of a few values by more than the bar for 512.
+    cosine = 3e-5 if dtype == "bfloat16" and want_out.shape[-1] < 64 else 5e-6
+    judge("out", out, want_out.astype(DTYPES[dtype]).astype(np.float32), 8e-4, 2.01 / 128, cosine)
     judge("lse", lse, want_lse, 2e-5, 8.01 / 65536, 1e-7)
 
 

@@ -126,34 +126,31 @@ def _make_plan(q: Any, k_cache: Any, cache_seqlens: Any, d_v: Any, causal: bool,
     )
 
 
-def torch_float32() -> Any:
-    import torch
-
-    return torch.float32
-
-
-def new_results(q: Any, k_cache: Any, d_v: int) -> tuple[Any, Any]:
+def new_results(q: Any, q_shape: tuple[int, ...], h_kv: int, d_v: int) -> tuple[Any, Any]:
     """out [b, s_q, h_q, d_v], and lse [b, h_q, s_q] with FlashMLA's strides: heads innermost where h_k = 1."""
-    b, s_q, h_q, _ = q.shape
-    heads_innermost = k_cache.shape[2] == 1
-    lse_shape = (b, s_q, h_q) if heads_innermost else (b, h_q, s_q)
+    b, s_q, h_q, _ = q_shape
     if is_torch(q):
-        out = q.new_empty((b, s_q, h_q, d_v))
-        lse = q.new_empty(lse_shape, dtype=torch_float32())
-        return out, lse.transpose(1, 2) if heads_innermost else lse
+        import torch
+
+        strides = (s_q * h_q, 1, h_q) if h_kv == 1 else (s_q * h_q, s_q, 1)
+        lse = q.new_empty_strided((b, h_q, s_q), strides, dtype=torch.float32)
+        return q.new_empty((b, s_q, h_q, d_v)), lse
     out = new_empty(q, (b, s_q, h_q, d_v), dtype_of(q, "q"))
-    lse = np.empty(lse_shape, np.float32)
-    return out, lse.swapaxes(1, 2) if heads_innermost else lse
+    if h_kv == 1:
+        return out, np.empty((b, s_q, h_q), np.float32).swapaxes(1, 2)
+    return out, np.empty((b, h_q, s_q), np.float32)
 
 
-def _check_ranks(q: Any, k_cache: Any, head_dim_v: Any) -> None:
-    for name, array, shape in (
-        ("q", q, "[b, s_q, h_q, d]"),
-        ("k_cache", k_cache, "[num_pages, page_size, h_kv, d]"),
-    ):
-        dtype_of(array, name)
-        if len(array.shape) != 4:
-            raise ValueError(f"{name} has rank {len(array.shape)}; expected {shape} with rank 4")
+def _shape_of(array: Any, name: str, expected: str) -> tuple[int, ...]:
+    shape = getattr(array, "shape", None)
+    if not isinstance(shape, tuple):
+        raise TypeError(f"{name} is a {type(array).__name__}; expected an array {expected}")
+    if len(shape) != 4:
+        raise ValueError(f"{name} has rank {len(shape)}; expected {expected} with rank 4")
+    return shape
+
+
+def _check_head_dim_v(head_dim_v: Any) -> None:
     if not isinstance(head_dim_v, int) or isinstance(head_dim_v, bool):
         raise TypeError(f"head_dim_v is a {type(head_dim_v).__name__}; expected an int")
     if not 1 <= head_dim_v <= 1024:
@@ -176,16 +173,17 @@ def _plan_of_object(
                 meta.plan = plan
                 meta.have_initialized = True
     assert meta.config is not None
-    for name, filled, called in (
-        ("causal", meta.config.causal, causal),
-        ("enable_batch_invariant", meta.batch_invariant, batch_invariant),
-    ):
-        if filled != called:
-            raise PlanMismatch(
-                f"tile_scheduler_metadata was made for {name} = {filled}, this call has {called}; "
-                "call get_mla_metadata again"
-            )
+    if meta.config.causal != causal:
+        _refuse_option("causal", meta.config.causal, causal)
+    if meta.batch_invariant != batch_invariant:
+        _refuse_option("enable_batch_invariant", meta.batch_invariant, batch_invariant)
     return plan
+
+
+def _refuse_option(name: str, filled: bool, called: bool) -> NoReturn:
+    raise PlanMismatch(
+        f"tile_scheduler_metadata was made for {name} = {filled}, this call has {called}; call get_mla_metadata again"
+    )
 
 
 def decode_with_cached_plan(
@@ -200,12 +198,13 @@ def decode_with_cached_plan(
 ) -> tuple[Any, Any]:
     """One call that plans for the lengths it finds, at most once a step and thread."""
     threads = _native.default_num_workers()  # a plan holds for as many as were wanted when it was made
-    key = (tuple(q.shape), dtype_of(q, "q"), tuple(k_cache.shape), d_v, causal, batch_invariant, threads)
+    q_shape, k_shape = tuple(q.shape), tuple(k_cache.shape)
+    key = (q_shape, q.dtype, k_shape, d_v, causal, batch_invariant, threads)
     plan = plan_cache.plans.get(key)
     if plan is None:
         plan = _make_plan(q, k_cache, cache_seqlens, d_v, causal, batch_invariant)
         plan_cache.keep(key, plan)
-    out, lse = new_results(q, k_cache, d_v)
+    out, lse = new_results(q, q_shape, k_shape[2], d_v)
     call = (q, k_cache, block_table, cache_seqlens, None, None, out, lse, softmax_scale, None, True)
     try:
         _native.decode(plan, *call)
@@ -272,24 +271,37 @@ def flash_mla_with_kvcache(
     """
     if is_fp8_kvcache:
         _not_built("is_fp8_kvcache", is_fp8_kvcache, False)
-    for name, value in (
-        ("indices", indices),
-        ("attn_sink", attn_sink),
-        ("extra_k_cache", extra_k_cache),
-        ("extra_indices_in_kvcache", extra_indices_in_kvcache),
-        ("topk_length", topk_length),
-        ("extra_topk_length", extra_topk_length),
-        ("kv_format", kv_format),
-        ("descale_q", descale_q),
-        ("descale_k", descale_k),
+    if not (
+        indices is None
+        and attn_sink is None
+        and extra_k_cache is None
+        and extra_indices_in_kvcache is None
+        and topk_length is None
+        and extra_topk_length is None
+        and kv_format is None
+        and descale_q is None
+        and descale_k is None
     ):
-        if value is not None:
-            _not_built(name, value, None)
+        for name, value in (
+            ("indices", indices),
+            ("attn_sink", attn_sink),
+            ("extra_k_cache", extra_k_cache),
+            ("extra_indices_in_kvcache", extra_indices_in_kvcache),
+            ("topk_length", topk_length),
+            ("extra_topk_length", extra_topk_length),
+            ("kv_format", kv_format),
+            ("descale_q", descale_q),
+            ("descale_k", descale_k),
+        ):
+            if value is not None:
+                _not_built(name, value, None)
     for name, flag in (("causal", causal), ("enable_batch_invariant", enable_batch_invariant)):
         if flag is not True and flag is not False:
             raise TypeError(f"{name} is a {type(flag).__name__}; expected a bool")
-    _check_ranks(q, k_cache, head_dim_v)
-    causal = causal and q.shape[1] > 1
+    q_shape = _shape_of(q, "q", "[b, s_q, h_q, d]")
+    k_shape = _shape_of(k_cache, "k_cache", "[num_pages, page_size, h_kv, d]")
+    _check_head_dim_v(head_dim_v)
+    causal = causal and q_shape[1] > 1
     if torch_ops is not None and torch_ops.is_compiling():
         traced: tuple[Any, Any] = torch_ops.with_kvcache(
             q, k_cache, block_table, cache_seqlens, head_dim_v, softmax_scale, causal, enable_batch_invariant
@@ -302,7 +314,7 @@ def flash_mla_with_kvcache(
             plan = _plan_of_object(
                 tile_scheduler_metadata, q, k_cache, cache_seqlens, head_dim_v, causal, enable_batch_invariant
             )
-            out, lse = new_results(q, k_cache, head_dim_v)
+            out, lse = new_results(q, q_shape, k_shape[2], head_dim_v)
             _native.decode(
                 plan, q, k_cache, block_table, cache_seqlens, None, None, out, lse, softmax_scale, None, True
             )

@@ -43,7 +43,7 @@ def _shapes(
     causal: bool = False,
     enable_batch_invariant: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    return _drop_in.new_results(q, k_cache, head_dim_v)
+    return _drop_in.new_results(q, q.shape, k_cache.shape[2], head_dim_v)
 
 
 @torch.library.custom_op("flash_mla::schedule", mutates_args=())
