@@ -9,12 +9,13 @@ if [[ -z $python ]]; then
   exit 77
 fi
 
-# The copy stays where it is, so that an unchanged source is not compiled again.
+# The copy's build folder stays, and tar keeps the times of files: an unchanged source is not compiled again.
 clean=$folder/clean
 mkdir -p "$clean"
+find "$clean" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 cd "$repository"
 git -c safe.directory='*' ls-files -z | tar --create --null --files-from=- --ignore-failed-read |
-  tar --extract --directory="$clean" --keep-newer-files 2>/dev/null
+  tar --extract --directory="$clean"
 rm -rf "$folder/wheel" "$folder/site"
 "$python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$folder/wheel" "$clean"
 "$python" -m pip install --quiet --no-deps --target "$folder/site" "$folder"/wheel/*.whl
