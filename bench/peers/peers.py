@@ -13,6 +13,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # its idle threads would spin on the cores too
+
 import numpy as np
 
 from case import Case, Shape
