@@ -182,10 +182,11 @@ Outcome with_carry(Warp& warp, const Op& op, uint32_t mask) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const T in = (op.kind & 1) != 0 ? static_cast<T>(warp.carry >> lane & 1) : T{0};
     T first = 0, second = 0;
-    const bool out = kSubtract ? static_cast<bool>(__builtin_sub_overflow(a[lane], b[lane], &first) |
-                                                   __builtin_sub_overflow(first, in, &second))
-                               : static_cast<bool>(__builtin_add_overflow(a[lane], b[lane], &first) |
-                                                   __builtin_add_overflow(first, in, &second));
+    const bool first_out =
+        kSubtract ? __builtin_sub_overflow(a[lane], b[lane], &first) : __builtin_add_overflow(a[lane], b[lane], &first);
+    const bool out =
+        (kSubtract ? __builtin_sub_overflow(first, in, &second) : __builtin_add_overflow(first, in, &second)) ||
+        first_out;
     d[lane] = second;
     if ((op.kind & 2) != 0) warp.carry = (warp.carry & ~(1u << lane)) | static_cast<uint32_t>(out) << lane;
   }
@@ -203,8 +204,8 @@ Outcome mad_with_carry(Warp& warp, const Op& op, uint32_t mask) {
     const T product = kHigh ? MulHigh<T>::apply(a[lane], b[lane]) : MulLow<T>::apply(a[lane], b[lane]);
     const T in = (op.kind & 1) != 0 ? static_cast<T>(warp.carry >> lane & 1) : T{0};
     T first = 0, second = 0;
-    const bool out = static_cast<bool>(__builtin_add_overflow(product, c[lane], &first) |
-                                       __builtin_add_overflow(first, in, &second));
+    const bool first_out = __builtin_add_overflow(product, c[lane], &first);
+    const bool out = __builtin_add_overflow(first, in, &second) || first_out;
     d[lane] = second;
     if ((op.kind & 2) != 0) warp.carry = (warp.carry & ~(1u << lane)) | static_cast<uint32_t>(out) << lane;
   }
