@@ -110,6 +110,12 @@ int report(const Options& options, const std::vector<BenchRow>& rows, const Roof
 }
 
 int bench(const CLI::App& verb, Options& options) {
+  if (!options.json.empty()) {
+    if (const Status status = check_writable(options.json); !status.ok()) return fail(status);
+  }
+  if (!options.plot.empty()) {
+    if (const Status status = check_plot(options.plot); !status.ok()) return fail(status);
+  }
   if (options.suite == "kv-figures") {
     options.kv_figures.json = options.json;
     options.kv_figures.plot = options.plot;
@@ -117,12 +123,6 @@ int bench(const CLI::App& verb, Options& options) {
   }
   if (options.suite == "kv-cache") return run_kv_suite({options.json, options.plot, options.full, options.seed});
   if (options.full) widen(verb, options.grid);
-  if (!options.json.empty()) {
-    if (const Status status = check_writable(options.json); !status.ok()) return fail(status);
-  }
-  if (!options.plot.empty()) {
-    if (const Status status = check_plot(options.plot); !status.ok()) return fail(status);
-  }
   const std::vector<BenchCase> cases = make_cases(options.grid, options.seed);
   if (const Status status = check_cases(cases, options); !status.ok()) return fail(status);
   const Result<Roofline> roofline = measure_roofline(options.backend, options.grid.dtype, options.threads);

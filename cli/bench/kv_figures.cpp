@@ -117,12 +117,6 @@ Result<std::vector<QueueRow>> queue_of(const std::vector<Request>& requests, int
 }
 
 int run_kv_figures(const KvFiguresOptions& options) {
-  if (!options.json.empty()) {
-    if (const Status status = check_writable(options.json); !status.ok()) return fail(status);
-  }
-  if (!options.plot.empty()) {
-    if (const Status status = check_plot(options.plot); !status.ok()) return fail(status);
-  }
   std::vector<TraceFigures> all;
   const std::vector<std::string> sample = {""};
   for (const std::string& path : options.traces.empty() ? sample : options.traces) {

@@ -25,12 +25,6 @@ std::span<const KvSection> kv_sections() {
 }
 
 int run_kv_suite(const KvSuiteOptions& options) {
-  if (!options.json.empty()) {
-    if (const Status status = check_writable(options.json); !status.ok()) return fail(status);
-  }
-  if (!options.plot.empty()) {
-    if (const Status status = check_plot(options.plot); !status.ok()) return fail(status);
-  }
   catch_interrupts();
   Json json = report_head("bench");
   json["suite"] = "kv-cache";

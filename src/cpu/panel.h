@@ -31,7 +31,7 @@ struct alignas(64) Panel {
 /// rounded shift at 0, and large scores would lose all accuracy.
 template <class M>
 FLASH_MLA_INLINE typename M::Vec weight_of(typename M::Vec score, typename M::Vec scale, typename M::Vec shift) {
-  return M::exp2(M::sub(M::mul(score, scale), shift), kExp2);
+  return M::exp2(M::sub(M::mul(score, scale), shift));
 }
 
 inline constexpr float kStaleMax = 6.0f;

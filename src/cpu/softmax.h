@@ -35,7 +35,7 @@ void raise_max(Panel& panel, const float* tile_max, float* output, int blocks, i
   }
   if (!panel.touched) return;
   for (int i = 0; i < kPanelRows; i += M::kLanes) {
-    const typename M::Vec f = M::exp2(M::load(exponent + i), kExp2);
+    const typename M::Vec f = M::exp2(M::load(exponent + i));
     M::store(factor + i, f);
     M::store(panel.sum + i, M::mul(M::load(panel.sum + i), f));
   }

@@ -123,7 +123,7 @@ class Run {
                                    block.row_count,
                                    plan_.shape.d_v,
                                    plan_.partial_width,
-                                   block.kv_heads > 1 ? block.row_count : problem_.group(),
+                                   group_of(block),
                                    block.row_begin,
                                    out_rows(block),
                                    lse_rows(block)};
@@ -137,6 +137,11 @@ class Run {
   }
   float* partial_lse(int64_t row) const {
     return reinterpret_cast<float*>(workspace_ + plan_.workspace.partial_lse) + row;
+  }
+
+  /// Rows a query token of the block. One of several KV heads has a single token.
+  [[nodiscard]] int64_t group_of(const RowBlock& block) const {
+    return block.kv_heads > 1 ? block.row_count : problem_.group();
   }
 
   cpu::OutRows out_rows(const RowBlock& block) const {
@@ -191,7 +196,7 @@ class Run {
     unit.q = {static_cast<const char*>(q.data) + q_offset * static_cast<int64_t>(size_of(q.dtype)),
               problem_.token_stride(q), problem_.head_stride(q)};
     unit.keys = key_pages(block);
-    unit.group = block.kv_heads > 1 ? block.row_count : group;
+    unit.group = group_of(block);
     unit.kv_heads = block.kv_heads;
     unit.row_begin = block.row_begin;
     unit.row_count = block.row_count;

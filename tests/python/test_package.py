@@ -13,11 +13,11 @@ import subprocess
 import sys
 
 import pytest
+from overhead_bars import assert_little_overhead
 
 import flash_mla
 from flash_mla import __main__ as command
 from flash_mla import _native
-from flash_mla.testing import overhead
 
 FOLDER = pathlib.Path(flash_mla.__file__).parent
 ROOT = pathlib.Path(__file__).parents[2]
@@ -86,19 +86,7 @@ def test_size() -> None:
 
 
 def test_overhead() -> None:
-    """Bars for a machine at rest. Other load is stood up to by several tries, each the least CPU time of many rounds."""
-    bars = {
-        "decode, out=, lse=, workspace=": 10,
-        "flash_mla_with_kvcache, FlashMLASchedMeta": 15,
-        "flash_mla_with_kvcache, two arrays": 15,
-    }
-    best = dict.fromkeys(bars, float("inf"))
-    for _ in range(6):
-        figures = overhead.measure("numpy")
-        best = {form: min(best[form], figures[form]) for form in bars}
-        if all(best[form] <= bars[form] for form in bars):
-            return
-    raise AssertionError(f"microseconds a call: {best}, bars {bars}")
+    assert_little_overhead("numpy")
 
 
 def test_stub_names_what_the_extension_holds() -> None:

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 import torch
+from overhead_bars import assert_little_overhead
 from support import draw, judge_flashmla, to_torch
 
 import flash_mla
 from flash_mla import torch_ops
-from flash_mla.testing import overhead
 
 
 @pytest.fixture
@@ -109,16 +109,4 @@ assert len(runtimes) == 1, runtimes
 
 
 def test_overhead() -> None:
-    """Bars for a machine at rest. Other load is stood up to by several tries, each the least CPU time of many rounds."""
-    bars = {
-        "decode, out=, lse=, workspace=": 10,
-        "flash_mla_with_kvcache, FlashMLASchedMeta": 15,
-        "flash_mla_with_kvcache, two arrays": 15,
-    }
-    best = dict.fromkeys(bars, float("inf"))
-    for _ in range(6):
-        figures = overhead.measure("torch")
-        best = {form: min(best[form], figures[form]) for form in bars}
-        if all(best[form] <= bars[form] for form in bars):
-            return
-    raise AssertionError(f"microseconds a call: {best}, bars {bars}")
+    assert_little_overhead("torch")

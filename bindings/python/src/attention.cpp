@@ -67,20 +67,40 @@ std::optional<double> scale_of(nb::handle scale) {
   return float_of(scale, "scale");
 }
 
+/// What decode() and its specification read.
+class Inputs {
+ public:
+  Inputs(nb::handle q, nb::handle k_cache, nb::handle page_table, nb::handle seqlens, nb::handle v_cache,
+         nb::handle cu_seqlens_q)
+      : q_(q, "q", kQ),
+        k_cache_(k_cache, "k_cache", kKCache),
+        v_cache_(v_cache, "v_cache", kVCache),
+        page_table_(page_table, "page_table", kPageTable),
+        seqlens_(seqlens, "seqlens", kSeqlens),
+        cu_seqlens_q_(cu_seqlens_q, "cu_seqlens_q", kCuSeqlensQ) {}
+
+  /// Valid while this lives.
+  [[nodiscard]] DecodeArgs args() const {
+    DecodeArgs args;
+    args.q = q_.tensor();
+    args.k_cache = k_cache_.tensor();
+    args.v_cache = v_cache_.tensor();
+    args.page_table = page_table_.tensor();
+    args.seqlens = seqlens_.tensor();
+    args.cu_seqlens_q = cu_seqlens_q_.tensor();
+    return args;
+  }
+
+ private:
+  Array q_, k_cache_, v_cache_, page_table_, seqlens_, cu_seqlens_q_;
+};
+
 void decode_into(const PythonPlan& plan, nb::handle q, nb::handle k_cache, nb::handle page_table, nb::handle seqlens,
                  nb::handle v_cache, nb::handle cu_seqlens_q, nb::handle out, nb::handle lse, nb::handle scale,
                  nb::handle workspace, bool empty_is_plus_inf) {
-  const Array q_array(q, "q", kQ), k_array(k_cache, "k_cache", kKCache), v_array(v_cache, "v_cache", kVCache),
-      table_array(page_table, "page_table", kPageTable), lengths_array(seqlens, "seqlens", kSeqlens),
-      queries_array(cu_seqlens_q, "cu_seqlens_q", kCuSeqlensQ), out_array(out, "out", kOut, Access::write),
-      lse_array(lse, "lse", kLse, Access::write);
-  DecodeArgs args;
-  args.q = q_array.tensor();
-  args.k_cache = k_array.tensor();
-  args.v_cache = v_array.tensor();
-  args.page_table = table_array.tensor();
-  args.seqlens = lengths_array.tensor();
-  args.cu_seqlens_q = queries_array.tensor();
+  const Inputs inputs(q, k_cache, page_table, seqlens, v_cache, cu_seqlens_q);
+  const Array out_array(out, "out", kOut, Access::write), lse_array(lse, "lse", kLse, Access::write);
+  DecodeArgs args = inputs.args();
   args.out = out_array.tensor();
   args.lse = lse_array.tensor();
   args.scale = scale_of(scale);
@@ -119,16 +139,8 @@ nb::object bytes_of(const std::vector<double>& values) {
 nb::tuple reference(nb::handle q, nb::handle k_cache, nb::handle page_table, nb::handle seqlens, nb::handle v_cache,
                     nb::handle cu_seqlens_q, nb::handle d_v, nb::handle causal, nb::handle window, nb::handle sinks,
                     nb::handle scale) {
-  const Array q_array(q, "q", kQ), k_array(k_cache, "k_cache", kKCache), v_array(v_cache, "v_cache", kVCache),
-      table_array(page_table, "page_table", kPageTable), lengths_array(seqlens, "seqlens", kSeqlens),
-      queries_array(cu_seqlens_q, "cu_seqlens_q", kCuSeqlensQ);
-  DecodeArgs args;
-  args.q = q_array.tensor();
-  args.k_cache = k_array.tensor();
-  args.v_cache = v_array.tensor();
-  args.page_table = table_array.tensor();
-  args.seqlens = lengths_array.tensor();
-  args.cu_seqlens_q = queries_array.tensor();
+  const Inputs inputs(q, k_cache, page_table, seqlens, v_cache, cu_seqlens_q);
+  DecodeArgs args = inputs.args();
   args.scale = scale_of(scale);
   const Mask mask = {bool_of(causal, "causal"), int_of(window, "window"), int_of(sinks, "sinks")};
   const int64_t width = int_of(d_v, "d_v");

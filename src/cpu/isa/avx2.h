@@ -28,16 +28,15 @@ struct Avx2 {
   FLASH_MLA_INLINE Vec max_number(Vec a, Vec b) { return _mm256_max_ps(a, b); }  // b where either is NaN
   FLASH_MLA_INLINE bool any_greater(Vec a, Vec b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0; }
 
-  template <int kTerms>
-  FLASH_MLA_INLINE Vec exp2(Vec x, const float (&terms)[kTerms]) {
+  FLASH_MLA_INLINE Vec exp2(Vec x) {
     const Vec flushed = _mm256_cmp_ps(x, _mm256_set1_ps(kExp2Lowest), _CMP_LT_OQ);
     // max and min return their second operand where one is NaN, so NaN passes.
     x = _mm256_max_ps(_mm256_set1_ps(kExp2Lowest), x);
     x = _mm256_min_ps(_mm256_set1_ps(kExp2Highest), x);
     const Vec whole = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     const Vec r = _mm256_sub_ps(x, whole);
-    Vec p = _mm256_set1_ps(terms[kTerms - 1]);
-    FLASH_MLA_UNROLL for (int i = kTerms - 2; i >= 0; --i) p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(terms[i]));
+    Vec p = _mm256_set1_ps(kExp2[kExp2Terms - 1]);
+    FLASH_MLA_UNROLL for (int i = kExp2Terms - 2; i >= 0; --i) p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExp2[i]));
     const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127)), 23);
     p = _mm256_mul_ps(_mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f)), _mm256_castsi256_ps(exponent));
     return _mm256_andnot_ps(flushed, p);

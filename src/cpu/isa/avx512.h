@@ -29,16 +29,15 @@ struct Avx512 {
   FLASH_MLA_INLINE Vec min_number(Vec a, Vec b) { return _mm512_min_ps(a, b); }
   FLASH_MLA_INLINE bool any_greater(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
 
-  template <int kTerms>
-  FLASH_MLA_INLINE Vec exp2(Vec x, const float (&terms)[kTerms]) {
+  FLASH_MLA_INLINE Vec exp2(Vec x) {
     // max and min return their second operand where one is NaN, so NaN passes. vscalefps reaches 0 and infinity by
     // itself.
     x = _mm512_max_ps(_mm512_set1_ps(-160.0f), x);
     x = _mm512_min_ps(_mm512_set1_ps(kExp2Highest), x);
     const Vec whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     const Vec r = _mm512_sub_ps(x, whole);
-    Vec p = _mm512_set1_ps(terms[kTerms - 1]);
-    FLASH_MLA_UNROLL for (int i = kTerms - 2; i >= 0; --i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(terms[i]));
+    Vec p = _mm512_set1_ps(kExp2[kExp2Terms - 1]);
+    FLASH_MLA_UNROLL for (int i = kExp2Terms - 2; i >= 0; --i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2[i]));
     return _mm512_scalef_ps(_mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f)), whole);
   }
 

@@ -17,6 +17,7 @@ namespace {
 // for weights that are rounded to bfloat16, but not for their sum: its 2.8e-6 is more than an lse near 0 may be off.
 // The constant is exactly 1, so that a lone key has weight 1.
 constexpr float kExp2[] = {0.693147f, 0.24022242f, 0.055507336f, 0.009671513f, 0.0013264727f};
+constexpr int kExp2Terms = sizeof(kExp2) / sizeof(kExp2[0]);
 
 // exp2 flushes to exactly 0 below and to infinity above.
 constexpr float kExp2Lowest = -126.0f;

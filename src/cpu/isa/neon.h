@@ -28,15 +28,14 @@ struct Neon {
   FLASH_MLA_INLINE Vec max_number(Vec a, Vec b) { return vmaxnmq_f32(a, b); }
   FLASH_MLA_INLINE bool any_greater(Vec a, Vec b) { return vmaxvq_u32(vcgtq_f32(a, b)) != 0; }
 
-  template <int kTerms>
-  FLASH_MLA_INLINE Vec exp2(Vec x, const float (&terms)[kTerms]) {
+  FLASH_MLA_INLINE Vec exp2(Vec x) {
     const uint32x4_t flushed = vcltq_f32(x, vdupq_n_f32(kExp2Lowest));
     x = vmaxq_f32(vdupq_n_f32(kExp2Lowest), x);  // FMAX and FMIN return NaN where one is NaN
     x = vminq_f32(vdupq_n_f32(kExp2Highest), x);
     const Vec whole = vrndnq_f32(x);
     const Vec r = vsubq_f32(x, whole);
-    Vec p = vdupq_n_f32(terms[kTerms - 1]);
-    FLASH_MLA_UNROLL for (int i = kTerms - 2; i >= 0; --i) p = vfmaq_f32(vdupq_n_f32(terms[i]), p, r);
+    Vec p = vdupq_n_f32(kExp2[kExp2Terms - 1]);
+    FLASH_MLA_UNROLL for (int i = kExp2Terms - 2; i >= 0; --i) p = vfmaq_f32(vdupq_n_f32(kExp2[i]), p, r);
     const int32x4_t exponent = vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(whole), vdupq_n_s32(127)), 23);
     p = vmulq_f32(vfmaq_f32(vdupq_n_f32(1.0f), p, r), vreinterpretq_f32_s32(exponent));
     return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(p), flushed));

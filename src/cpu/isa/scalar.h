@@ -27,16 +27,15 @@ struct Scalar {
   FLASH_MLA_INLINE Vec max_number(Vec a, Vec b) { return a > b ? a : b; }
   FLASH_MLA_INLINE bool any_greater(Vec a, Vec b) { return a > b; }
 
-  template <int kTerms>
-  FLASH_MLA_INLINE Vec exp2(Vec x, const float (&terms)[kTerms]) {
+  FLASH_MLA_INLINE Vec exp2(Vec x) {
     if (x < kExp2Lowest) return 0;
     if (x > kExp2Highest) x = kExp2Highest;
     if (x != x) return x;
     const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
     const float whole = (x + magic) - magic;
     const float r = x - whole;
-    float p = terms[kTerms - 1];
-    FLASH_MLA_UNROLL for (int i = kTerms - 2; i >= 0; --i) p = p * r + terms[i];
+    float p = kExp2[kExp2Terms - 1];
+    FLASH_MLA_UNROLL for (int i = kExp2Terms - 2; i >= 0; --i) p = p * r + kExp2[i];
     return (p * r + 1.0f) * bits_to_float(static_cast<uint32_t>(static_cast<int>(whole) + 127) << 23);
   }
 
