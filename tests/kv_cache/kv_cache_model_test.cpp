@@ -47,6 +47,7 @@ std::vector<Setting> settings() {
           {"weak hash", {{30, 2, 6, 30}, weak, 2}},
           {"window and sinks", {{30, 4, 6, 44}, options_of({{4, 10, 3}}, true)}},
           {"three groups", {{60, 4, 6, 40}, options_of({{4, 0, 0}, {2, 7, 1}, {8, 0, 0}}, true)}},
+          {"window of one token", {{30, 4, 6, 44}, options_of({{4, 1, 0}, {2, 1, 3}}, true)}},
           {"window with bounded reservation", {{40, 4, 6, 40}, bounded}},
           {"no prefix cache", {{24, 3, 6, 30}, {}}}};
 }

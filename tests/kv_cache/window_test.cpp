@@ -84,6 +84,19 @@ TEST(Window, RewindNeedsThePagesOfTheWindowBefore) {
   EXPECT_TRUE(cache.verify().ok());
 }
 
+TEST(Window, OfOneTokenRewindsToAPageThatIsThere) {
+  KvCache cache = make_cache(20, 4, 2, 80, windowed(1, 0));
+  const int64_t id = cache.add_sequence().value();
+  ASSERT_TRUE(cache.grow(id, 40, {}).ok());
+  ASSERT_TRUE(cache.mark_computed(id, 38).ok());
+  EXPECT_EQ(cache.rewind(id, 34).message(),
+            "num_tokens is 34: the window of group 0 needs tokens from 33 on, whose pages have been freed");
+  EXPECT_TRUE(cache.rewind(id, 37).ok()) << "its page is the last one's";
+  EXPECT_TRUE(cache.rewind(id, 32).ok()) << "the next token begins a page";
+  EXPECT_TRUE(cache.grow(id, 3, {}).ok());
+  EXPECT_TRUE(cache.verify().ok());
+}
+
 TEST(Groups, ShareThePoolAndHaveOneHitLength) {
   KvCacheOptions options = caching();
   options.groups = {{4, 0, 0}, {16, 0, 0}, {8, 9, 0}};  // latents, keys of a quarter of their width, a windowed layer
