@@ -63,7 +63,7 @@ class FLASH_MLA_API KvCache {
   Status append_tokens(int64_t sequence, std::span<int64_t> slots);
   /// The same for tokens whose ids are known, `slots` as long as `tokens` or empty. A last page that is shared and not
   /// full is replaced: the copies that this takes come back, and have to be carried out before the slots are written.
-  /// An extra counts for the pages that its positions touch among these tokens.
+  /// An extra counts for those of these tokens that it covers.
   Result<PageCopies> grow(int64_t sequence, std::span<const int32_t> tokens, std::span<int64_t> slots,
                           std::span<const TokenExtra> extras = {});
   /// The same without ids.

@@ -43,7 +43,7 @@ void write_tokens(Manager& m, int64_t row, int64_t group, const Growth& growth) 
     const int32_t page = m.tables.get(group, row, first / page_size);
     std::copy_n(growth.tokens + done, count, m.index.tokens_of(page) + offset);
     uint64_t& extra = m.index.extra_of(page);
-    extra = m.fold_extras(growth.extras, first - offset, page_size, first, count, extra);
+    extra = m.fold_extras(growth.extras, first, count, extra);
     done += count;
   }
 }

@@ -107,10 +107,10 @@ struct Manager {
   void trim_windows(int64_t row);
   /// The last page of `length` tokens is about to be written by a sequence that may share it: a page of its own.
   void copy_on_write(int64_t row, int64_t group, int64_t length, PageCopies& copies);
-  /// Adds what the extras mean for the page that begins at `page_first`, of which positions first to first + count - 1
-  /// are new. An extra counts once, where its first position in the page comes.
-  [[nodiscard]] uint64_t fold_extras(std::span<const TokenExtra> extras, int64_t page_first, int64_t page_size,
-                                     int64_t first, int64_t count, uint64_t extra) const;
+  /// Adds what the extras mean for positions first to first + count - 1 of a page, token by token: however a page is
+  /// filled, it says which of its tokens came with which extra.
+  [[nodiscard]] uint64_t fold_extras(std::span<const TokenExtra> extras, int64_t first, int64_t count,
+                                     uint64_t extra) const;
 
   void set_reserved(int64_t row, int64_t target);
   /// What is still promised, after pages were taken or, from its window, freed.

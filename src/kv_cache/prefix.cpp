@@ -23,7 +23,7 @@ struct Block {
 Block block_of(const Manager& m, const SequenceSpec& spec, int64_t group, int64_t column) {
   const int64_t page_size = m.groups[group].page_size, first = column * page_size;
   return {spec.prompt.subspan(static_cast<size_t>(first), static_cast<size_t>(page_size)),
-          spec.extras.empty() ? 0 : m.fold_extras(spec.extras, first, page_size, first, page_size, 0)};
+          spec.extras.empty() ? 0 : m.fold_extras(spec.extras, first, page_size, 0)};
 }
 
 /// Fills hits and hit_chain of a group for up to `limit` tokens: the tokens found from the start without a gap. Without
@@ -145,12 +145,13 @@ void Manager::shorten_chains(int64_t row) {
   }
 }
 
-uint64_t Manager::fold_extras(std::span<const TokenExtra> extras, int64_t page_first, int64_t page_size, int64_t first,
-                              int64_t count, uint64_t extra) const {
-  for (const TokenExtra& one : extras) {
-    if (one.first + one.count <= page_first || one.first >= page_first + page_size) continue;
-    const int64_t begins = std::max(one.first, page_first);
-    if (begins >= first && begins < first + count) extra = index.fold(extra, one);
+uint64_t Manager::fold_extras(std::span<const TokenExtra> extras, int64_t first, int64_t count, uint64_t extra) const {
+  const auto touches = [&](const TokenExtra& one) { return one.first < first + count && one.first + one.count > first; };
+  if (std::none_of(extras.begin(), extras.end(), touches)) return extra;
+  for (int64_t token = first; token < first + count; ++token) {
+    for (const TokenExtra& one : extras) {
+      if (token >= one.first && token < one.first + one.count) extra = index.fold(extra, one, token);
+    }
   }
   return extra;
 }

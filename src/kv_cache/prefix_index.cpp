@@ -44,9 +44,10 @@ KvCacheHash PrefixIndex::shorten(KvCacheHash hash) const {
   return hash;
 }
 
-uint64_t PrefixIndex::fold(uint64_t extra, const TokenExtra& added) const {
+uint64_t PrefixIndex::fold(uint64_t extra, const TokenExtra& added, int64_t token) const {
   SipHash128 hash(key_);
   hash.add(extra);
+  hash.add(static_cast<uint64_t>(token));
   hash.add(static_cast<uint64_t>(added.first));
   hash.add(static_cast<uint64_t>(added.count));
   hash.add(added.value);

@@ -29,8 +29,8 @@ class PrefixIndex {
   [[nodiscard]] Prefix root(uint64_t salt, uint64_t adapter) const;
   [[nodiscard]] KvCacheHash hash_of(const KvCacheHash& parent, int group, std::span<const int32_t> tokens,
                                     uint64_t extra) const;
-  /// Adds what an extra means for a page to what others meant.
-  [[nodiscard]] uint64_t fold(uint64_t extra, const TokenExtra& added) const;
+  /// Adds what an extra means for a token of a page to what was there before.
+  [[nodiscard]] uint64_t fold(uint64_t extra, const TokenExtra& added, int64_t token) const;
 
   /// A published page of these very tokens after that parent (a serial, or kAnyParent); kNone if there is none.
   [[nodiscard]] int32_t find(const PagePool& pool, const KvCacheHash& hash, int group, uint64_t parent,

@@ -117,6 +117,19 @@ TEST(PrefixCache, ExtrasCountHoweverThePromptIsChunked) {
   EXPECT_EQ(cache.find_prefix(spec).value(), 16);
 }
 
+TEST(PrefixCache, AnExtraCountsForTheTokensItWasGivenWith) {
+  KvCache cache = make_cache(40, 4, 4, 40, caching());
+  const std::vector<int32_t> prompt(9, 5);
+  const TokenExtra image{1, 6, 9};
+  const int64_t id = cache.add_sequence({}).value().id;
+  ASSERT_TRUE(cache.grow(id, std::span(prompt).first(2), {}, {&image, 1}).ok());
+  ASSERT_TRUE(cache.grow(id, std::span(prompt).subspan(2), {}).ok()) << "tokens 2 to 6 come without the image";
+  ASSERT_TRUE(cache.mark_computed(id, 9).ok());
+  SequenceSpec spec = spec_of(prompt);
+  spec.extras = {&image, 1};
+  EXPECT_EQ(cache.find_prefix(spec).value(), 0) << "there they come with it";
+}
+
 TEST(PrefixCache, CollidingHashesAreToldApart) {
   KvCacheOptions weak = caching();
   weak.hash_bits = 8;
