@@ -192,7 +192,7 @@ Status KvCache::rewind(int64_t sequence, int64_t num_tokens) {
   }
   for (int64_t group = 0; group < m.num_groups(); ++group) {
     const int64_t window = m.groups[group].window;
-    // A page that stays partly filled is written next: a window of one token sees nothing before that, and needs it still.
+    // A page that stays partly filled is written next, though a window of one token sees nothing of what it holds.
     const int64_t kept_in_page = num_tokens % m.groups[group].page_size != 0 ? 1 : 0;
     const int64_t first = std::max<int64_t>(0, num_tokens - std::max(window - 1, kept_in_page));
     if (window == 0 || !kv_cache::any_dead(m, row, group, first, num_tokens)) continue;

@@ -146,7 +146,9 @@ void Manager::shorten_chains(int64_t row) {
 }
 
 uint64_t Manager::fold_extras(std::span<const TokenExtra> extras, int64_t first, int64_t count, uint64_t extra) const {
-  const auto touches = [&](const TokenExtra& one) { return one.first < first + count && one.first + one.count > first; };
+  const auto touches = [&](const TokenExtra& one) {
+    return one.first < first + count && one.first + one.count > first;
+  };
   if (std::none_of(extras.begin(), extras.end(), touches)) return extra;
   for (int64_t token = first; token < first + count; ++token) {
     for (const TokenExtra& one : extras) {
