@@ -38,10 +38,17 @@ class Queue {
     return sum;
   }
 
+  /// What runs gets the places of the tokens that it computes next, the oldest first.
+  void grow() {
+    // By index: preemption shortens the list from the end.
+    for (size_t i = 0; i < running_.size() && reservation_.grows() && grow(i); ++i) {
+    }
+  }
+
   void admit() {
     while (!waiting_.empty()) {
       Running next = waiting_.back();
-      next.held = reservation_.held(next.request, next.generated);
+      next.held = held_in_a_step(next);
       if (free_ - next.held < reserve_) return;
       waiting_.pop_back();
       free_ -= next.held;
@@ -50,21 +57,20 @@ class Queue {
   }
 
   void step() {
-    // By index: preemption shortens the list from the end.
-    for (size_t i = 0; i < running_.size(); ++i) {
-      if (reservation_.grows() && !grow(i)) break;
-      ++running_[i].generated;
-    }
-    for (const Running& one : running_) {
-      if (one.generated >= one.request.answer) free_ += one.held;
+    for (Running& one : running_) {
+      if (++one.generated >= one.request.answer) free_ += one.held;
     }
     std::erase_if(running_, [](const Running& one) { return one.generated >= one.request.answer; });
   }
 
  private:
+  [[nodiscard]] int64_t held_in_a_step(const Running& one) const {
+    return reservation_.held(one.request, one.generated + 1);
+  }
+
   /// False if sequence i itself had to give way.
   bool grow(size_t i) {
-    const int64_t needed = reservation_.held(running_[i].request, running_[i].generated + 1) - running_[i].held;
+    const int64_t needed = held_in_a_step(running_[i]) - running_[i].held;
     while (needed > free_) {
       free_ += running_.back().held;
       waiting_.push_back(running_.back());
@@ -90,7 +96,7 @@ class Queue {
 Result<QueueResult> simulate_queue(std::span<const Request> requests, const Reservation& reservation, int64_t budget) {
   Queue queue(requests, reservation, budget);
   for (const Request& request : requests) {
-    const int64_t most = reservation.held(request, request.answer);
+    const int64_t most = reservation.held(request, std::max<int64_t>(request.answer, 1));
     if (most > queue.most_admissible()) {
       return Status{
           StatusCode::invalid_argument,
@@ -101,7 +107,10 @@ Result<QueueResult> simulate_queue(std::span<const Request> requests, const Rese
   QueueResult result;
   double batches = 0;
   double tokens = 0;
-  for (queue.admit(); queue.waiting(); queue.admit()) {
+  while (true) {
+    queue.grow();
+    queue.admit();
+    if (!queue.waiting()) break;
     ++result.steps;
     batches += static_cast<double>(queue.batch());
     tokens += static_cast<double>(queue.tokens());
