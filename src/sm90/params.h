@@ -1,0 +1,157 @@
+// What the host and the Hopper kernels agree on: work units, parameters, launch figures and names. Plain C++, also for
+// the device's compiler; no CUDA header is needed.
+//
+// What the host provides
+// - The fat binary's kernels by decode_kernel_name() and merge_kernel_name(). A decode is at most two launches on one
+//   stream: decode, then, if there are merges, merge.
+// - decode: grid (num_parts, 1, 1), block (kDecodeThreads, 1, 1), decode_shared_bytes(d) bytes of dynamic shared memory
+//   (CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES has to be raised to it), no cluster. Parameters, in order: the
+//   tensor map by value (128 bytes, aligned to 64), DecodeParams by value.
+// - merge: grid (num_merges, kMergeBlocks, 1), block (kMergeThreads, 1, 1), no dynamic shared memory. Parameter:
+//   MergeParams by value.
+// - The tensor map of the k cache (cuTensorMapEncodeTiled): element type of the cache (BFLOAT16 or FLOAT16), rank 4,
+//   extents {d, page_size, h_kv, num_pages}, byte strides {token, KV head, page}, box {kChunkColumns,
+//   box_rows(page_size), 1, 1}, element strides 1, no interleave, SWIZZLE_128B, L2 promotion 256B, out of bounds:
+//   zeros. So the cache's base and all its strides have to be multiples of 16 bytes (the stride of an axis of extent 1
+//   does not matter: give any such multiple) and the page size one of 8 (tensor_map_fits()).
+// - In device memory: units grouped by part, part_begin [num_parts + 1], merges; the workspace for partial results:
+//   partial_out [partial rows][d_v] float32 and partial_lse [partial rows] float32.
+#pragma once
+
+#include <stdint.h>
+
+namespace flash_mla::sm90 {
+
+/// Query rows a unit has at most: a row is query token row / group and head row % group of one KV head.
+inline constexpr int kTileRows = 64;
+/// Keys a step. Parts of a split block cost least if they begin at multiples of it.
+inline constexpr int kTileKeys = 64;
+/// Columns a box of the k cache.
+inline constexpr int kChunkColumns = 64;
+
+inline constexpr int kDecodeThreads = 384;  // two warpgroups that multiply, one that loads
+inline constexpr int kMergeThreads = 256;
+inline constexpr int kMergeRows = kMergeThreads / 32;  // a row a warp
+inline constexpr int kMergeBlocks = kTileRows / kMergeRows;
+
+enum class Element : int32_t { bfloat16 = 0, float16 = 1 };
+
+/// The pairs of widths there are kernels for.
+struct Widths {
+  int32_t d, d_v;
+};
+inline constexpr Widths kWidths[] = {{576, 512}, {512, 512}, {320, 256}, {288, 256}};
+
+constexpr bool is_supported(int64_t d, int64_t d_v) {
+  for (const Widths& widths : kWidths) {
+    if (widths.d == d && widths.d_v == d_v) return true;
+  }
+  return false;
+}
+
+/// Rows of a box: what tiles and pages both consist of.
+constexpr int64_t box_rows(int64_t page_size) {
+  int64_t rows = kTileKeys;
+  while (page_size % rows != 0) rows /= 2;
+  return rows;
+}
+
+constexpr bool tensor_map_fits(uint64_t k_address, int64_t page_size, int64_t token_stride_bytes,
+                               int64_t head_stride_bytes, int64_t page_stride_bytes) {
+  return page_size % 8 == 0 && k_address % 16 == 0 && token_stride_bytes % 16 == 0 && head_stride_bytes % 16 == 0 &&
+         page_stride_bytes % 16 == 0;
+}
+
+/// Null: no such kernel. The names are extern "C".
+constexpr const char* decode_kernel_name(Element element, int64_t d, int64_t d_v) {
+  const bool bf16 = element == Element::bfloat16;
+  if (d == 576 && d_v == 512) return bf16 ? "flash_mla_sm90_decode_bf16_576_512" : "flash_mla_sm90_decode_fp16_576_512";
+  if (d == 512 && d_v == 512) return bf16 ? "flash_mla_sm90_decode_bf16_512_512" : "flash_mla_sm90_decode_fp16_512_512";
+  if (d == 320 && d_v == 256) return bf16 ? "flash_mla_sm90_decode_bf16_320_256" : "flash_mla_sm90_decode_fp16_320_256";
+  if (d == 288 && d_v == 256) return bf16 ? "flash_mla_sm90_decode_bf16_288_256" : "flash_mla_sm90_decode_fp16_288_256";
+  return nullptr;
+}
+constexpr const char* merge_kernel_name(Element element) {
+  return element == Element::bfloat16 ? "flash_mla_sm90_merge_bf16" : "flash_mla_sm90_merge_fp16";
+}
+
+constexpr int64_t chunks(int64_t d) {
+  return (d + kChunkColumns - 1) / kChunkColumns;
+}
+
+/// Dynamic shared memory of the decode kernel: query rows, two tiles of keys, probabilities, and 3 KiB for the rest
+/// (its parts, and room to align them to 1024 bytes). src/sm90/shared_memory.h asserts it.
+constexpr int64_t decode_shared_bytes(int64_t d) {
+  return 3 * chunks(d) * kTileRows * kChunkColumns * 2 + kTileRows * kTileKeys * 2 + 3072;
+}
+
+/// One piece of work: up to kTileRows query rows of one sequence and KV head over keys [begin[0], end[0]) and
+/// [begin[1], end[1]) of the sequence (the second range is there where a window leaves sinks; begin = end: empty).
+/// Every row sees of these what the masks leave it; keys outside are not read, and their page table entries neither.
+struct Unit {
+  int32_t sequence;
+  int32_t kv_head;
+  int32_t first_token;  ///< 0, or with ragged q cu_seqlens_q[sequence]
+  int32_t s_q;          ///< query tokens of the sequence
+  int32_t s_k;
+  int32_t row_begin, row_count;  ///< rows [row_begin, row_begin + row_count) of s_q * group
+  int32_t begin[2], end[2];
+  int32_t reserved;
+  int64_t partial_row;  ///< -1: the result is final; else the row of the partial results where row_begin's goes
+};
+static_assert(sizeof(Unit) == 56);
+
+/// Split row blocks: part p's result for row row_begin + r lies in partial row first_partial + p * row_count + r.
+struct Merge {
+  int32_t sequence;
+  int32_t kv_head;
+  int32_t first_token;
+  int32_t row_begin, row_count;
+  int32_t num_parts;
+  int64_t first_partial;
+};
+static_assert(sizeof(Merge) == 32);
+
+/// Where rows go. Strides in elements. Element [token t, head h] of sequence i is at
+/// i * sequence_stride + (first_token + t) * token_stride + h * head_stride; ragged: sequence_stride is 0.
+struct RowStrides {
+  int64_t sequence, token, head;
+};
+
+struct Outputs {
+  void* out;   ///< aligned to an element; rows of d_v elements
+  float* lse;  ///< null: not wanted
+  RowStrides out_strides, lse_strides;
+  int32_t out_is_float32;
+  int32_t group;  ///< query heads a KV head
+};
+
+struct DecodeParams {
+  Outputs outputs;
+  const void* q;  ///< aligned to an element (rows aligned to 16 bytes load faster)
+  RowStrides q_strides;
+  const Unit* units;
+  const int32_t* part_begin;  ///< [num_parts + 1]: part p does units [part_begin[p], part_begin[p + 1])
+  const int32_t* page_table;
+  int64_t table_sequence_stride, table_column_stride;
+  int64_t num_pages;  ///< at most 2^31 - 1: coordinates of tensor maps have 32 bits
+  float* partial_out;
+  float* partial_lse;
+  float scale_log2;  ///< softmax scale * log2(e)
+  int32_t page_size;
+  int32_t causal;
+  int32_t window;  ///< 0: none; larger than 2^31 - 1 is the same as none
+  int32_t sinks;   ///< larger than 2^31 - 1: 2^31 - 1
+  int32_t reserved;
+};
+
+struct MergeParams {
+  Outputs outputs;
+  const Merge* merges;
+  const float* partial_out;
+  const float* partial_lse;
+  int32_t d_v;
+  int32_t reserved;
+};
+
+}  // namespace flash_mla::sm90
