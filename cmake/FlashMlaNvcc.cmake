@@ -1,0 +1,19 @@
+# nvcc: from FLASH_MLA_NVCC, from PATH, or none: then the Hopper kernels are left out.
+find_program(FLASH_MLA_NVCC nvcc DOC "CUDA's compiler, 13.0 or later; without it the Hopper kernels are left out")
+if(NOT FLASH_MLA_NVCC)
+  message(STATUS "no nvcc: the Hopper kernels are left out (FLASH_MLA_NVCC names it)")
+  return()
+endif()
+message(STATUS "Hopper kernels: ${FLASH_MLA_NVCC}")
+
+# --expt-relaxed-constexpr: device code may call the constexpr functions that it shares with the host.
+set(FLASH_MLA_NVCC_FLAGS -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -I${PROJECT_SOURCE_DIR}/src)
+# What a driver or the emulator reads without decompressing.
+set(FLASH_MLA_NVCC_FATBIN_FLAGS -gencode arch=compute_90a,code=[compute_90a,sm_90a] --no-compress)
+
+# flash_mla_compile_kernels(<output> <source> <flag>...): a PTX file or a fat binary.
+function(flash_mla_compile_kernels output source)
+  add_custom_command(OUTPUT ${output}
+    COMMAND ${FLASH_MLA_NVCC} ${FLASH_MLA_NVCC_FLAGS} ${ARGN} -MD -MF ${output}.d -o ${output} ${source}
+    DEPENDS ${source} DEPFILE ${output}.d COMMENT "nvcc ${output}" VERBATIM COMMAND_EXPAND_LISTS)
+endfunction()

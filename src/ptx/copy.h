@@ -1,0 +1,32 @@
+// Copies and matrices between memory, shared memory and registers.
+#pragma once
+
+#include <stdint.h>
+
+#include "ptx/barrier.h"
+
+namespace flash_mla::ptx {
+
+__device__ __forceinline__ void prefetch_tensor_map(const void* map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+}
+
+/// Starts copying a box of a tensor of rank 4 to shared memory; its bytes count for `barrier` (PTX ISA 9.0, section
+/// 9.7.9.27.1.2). What lies outside the tensor becomes zero.
+__device__ __forceinline__ void load_box(void* to, const void* map, uint64_t* barrier, int32_t x0, int32_t x1,
+                                         int32_t x2, int32_t x3) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], "
+      "[%6];" ::"r"(shared_address(to)),
+      "l"(map), "r"(x0), "r"(x1), "r"(x2), "r"(x3), "r"(shared_address(barrier))
+      : "memory");
+}
+
+/// Stores four 8 x 8 matrices of 16-bit elements: lane l gives the address of row l % 8 of matrix l / 8.
+__device__ __forceinline__ void store_matrices(void* row, const uint32_t (&registers)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
+               "r"(registers[0]), "r"(registers[1]), "r"(registers[2]), "r"(registers[3])
+               : "memory");
+}
+
+}  // namespace flash_mla::ptx

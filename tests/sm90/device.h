@@ -1,0 +1,50 @@
+// Runs the Hopper kernels on the emulated machine, over a scene's arrays.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "machine/launch.h"
+#include "support/scene.h"
+
+namespace flash_mla::test {
+
+/// The kernels of a PTX file, parsed and decoded when they are first asked for.
+class Kernels {
+ public:
+  explicit Kernels(const std::string& path);
+  ~Kernels();
+  /// Throws if there is no such kernel, or it has something that the emulator does not know.
+  const emulator::machine::Program& find(const std::string& name);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// What ships.
+Kernels& shipped_kernels();
+
+struct DeviceRun {
+  int parts = 2;           ///< CTAs
+  int splits = 1;          ///< of every row block's keys
+  int64_t quantum = 64;    ///< keys that parts of a split block are multiples of
+  uint64_t seed = 1;
+  bool with_lse = true;
+  bool checks = true;
+};
+
+struct DeviceOutput {
+  Output output;
+  std::vector<emulator::machine::Report> reports;
+  emulator::machine::Counters decode, merge;
+
+  [[nodiscard]] std::string text() const;
+  [[nodiscard]] bool found(emulator::machine::Finding finding) const;
+};
+
+/// Plans as simply as can be (every block in equal parts), decodes and merges.
+DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& kernels = shipped_kernels());
+
+}  // namespace flash_mla::test
