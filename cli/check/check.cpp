@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 
+#include "check/cuda_decoder.h"
 #include "check/grid.h"
 #include "check/runner.h"
 #include "common/interrupt.h"
@@ -35,7 +36,7 @@ Result<std::vector<std::string>> choose_backends(const Options& options) {
   }
   std::vector<std::string> names;
   for (const BackendInfo& info : backends()) {
-    if (info.usable) names.emplace_back(info.name);
+    if (info.usable && !info.on_cuda) names.emplace_back(info.name);
   }
   return names;
 }
@@ -59,6 +60,7 @@ CheckResults run(const Options& options, std::vector<Family> families, const std
   plan.backends = backends;
   plan.threads = options.threads > 0 ? options.threads : default_num_workers();
   plan.selects = [](const std::string& backend, const DataSpec& data, const Case& one) {
+    if (backend == "sm90") return is_for_sm90(data);
     return backend != "scalar" || is_for_slow_backends(data, one);
   };
   constexpr int64_t kSteps = 10000;
@@ -67,7 +69,9 @@ CheckResults run(const Options& options, std::vector<Family> families, const std
     progress.update(static_cast<int64_t>(done * static_cast<double>(kSteps)));
     return !interrupted();
   };
-  return run_check(plan, library_decoder());
+  const bool on_cuda = std::ranges::any_of(
+      flash_mla::backends(), [&](const BackendInfo& info) { return info.on_cuda && backends.front() == info.name; });
+  return run_check(plan, on_cuda ? cuda_decoder() : library_decoder());
 }
 
 std::vector<std::string> cells(const std::string& group, const std::string& backend, int64_t cases, int64_t failed,

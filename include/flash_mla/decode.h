@@ -29,6 +29,7 @@ struct DecodeArgs {
                               ///< run at the same time
   size_t workspace_size = 0;
   const Executor* executor = nullptr;  ///< null: OpenMP with plan.num_workers() threads
+  void* stream = nullptr;  ///< CUDA backends: CUstream or cudaStream_t of the current context; null: its default stream
 };
 
 /// out = softmax(scale * q k^T) v over the visible keys of each row, lse = log sum exp(scale * q k) (natural). A row
@@ -37,6 +38,8 @@ struct DecodeArgs {
 ///
 /// Does not allocate on success. Errors: invalid_argument, plan_mismatch (other shapes, mask-relevant or not, or other
 /// lengths than the plan's); nothing is written then.
+///
+/// With a plan of a CUDA backend the call launches kernels and returns: see flash_mla/cuda.h.
 FLASH_MLA_API Status decode(const Plan& plan, const DecodeArgs& args);
 
 /// What reference_decode() returns: row-major float64, empty rows as decode() defines them.

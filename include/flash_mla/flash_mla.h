@@ -37,7 +37,8 @@ typedef enum flash_mla_status {
   FLASH_MLA_IO_ERROR = 6,       /* a file could not be read or written */
   FLASH_MLA_OUT_OF_MEMORY = 7,  /* the host's memory is exhausted */
   FLASH_MLA_INTERNAL_ERROR = 8, /* a defect of this library */
-  FLASH_MLA_CORRUPT = 9         /* a KV cache whose books are wrong; it serves no more */
+  FLASH_MLA_CORRUPT = 9,        /* a KV cache whose books are wrong; it serves no more */
+  FLASH_MLA_DEVICE_ERROR = 10   /* a call of the CUDA driver failed; the message names it and says why */
 } flash_mla_status;
 
 /* Why the last call that failed on this thread did; "" if none has. Valid until the next failure on this thread. At
@@ -81,11 +82,12 @@ FLASH_MLA_API flash_mla_const_tensor flash_mla_const_dense(const void* data, int
 /* ------------------------------------------------------------------------------------------------------- backends */
 
 typedef struct flash_mla_backend_info {
-  const char* name;        /* "avx512_bf16", "avx512", "avx2", "neon_bf16", "neon", "scalar" */
+  const char* name;        /* "avx512_bf16", "avx512", "avx2", "neon_bf16", "neon", "scalar", "sm90" */
   const char* description; /* the instructions it needs */
   int built;               /* 1: compiled into this library */
   int usable;              /* 1: built, and this machine can run it */
   const char* reason;      /* why it is not usable; "" if it is */
+  int on_cuda;             /* 1: a call's arrays and workspace lie in a CUDA device's memory */
 } flash_mla_backend_info;
 
 /* The backends that this project knows, best first. The strings live as long as the process.
@@ -160,6 +162,11 @@ FLASH_MLA_API void flash_mla_plan_destroy(flash_mla_plan* plan);
 FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_plan_remake(flash_mla_plan* plan,
                                                                          const flash_mla_plan_spec* spec);
 
+/* CUDA backends: copies the plan to the workspace that flash_mla_decode() will be given, in the stream's order. Others
+ * need no upload, which then does nothing. Errors: INVALID_ARGUMENT, DEVICE_ERROR. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_plan_upload(const flash_mla_plan* plan, void* workspace,
+                                                                         size_t workspace_size, void* stream);
+
 /* Bytes of workspace that a decode call with this plan needs, aligned to FLASH_MLA_WORKSPACE_ALIGNMENT bytes; 0 is
  * possible. These and the next calls take a null plan for one without work: 0, or "". */
 #define FLASH_MLA_WORKSPACE_ALIGNMENT 64
@@ -186,6 +193,7 @@ typedef struct flash_mla_decode_args {
   void* workspace;                     /* flash_mla_plan_workspace_size() bytes; not shared by calls at the same time */
   size_t workspace_size;
   const flash_mla_executor* executor; /* null: OpenMP with the plan's number of workers */
+  void* stream;                       /* CUDA backends: CUstream or cudaStream_t; null: the default stream */
 } flash_mla_decode_args;
 
 /* out = softmax(scale * q k^T) v over the visible keys of each row, lse = log sum exp(scale * q k) (natural). A row

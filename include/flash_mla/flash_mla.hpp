@@ -3,6 +3,7 @@
 
 #include "flash_mla/append.h"
 #include "flash_mla/backend.h"
+#include "flash_mla/cuda.h"
 #include "flash_mla/decode.h"
 #include "flash_mla/executor.h"
 #include "flash_mla/kv_cache.h"

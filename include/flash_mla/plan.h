@@ -49,7 +49,7 @@ struct PlanSpec {
   const int32_t* cu_seqlens_q = nullptr;  ///< [b + 1] for ragged q: sequence i owns query rows cu[i] to cu[i + 1]
   Mask mask;
   PlanMode mode = PlanMode::standard;
-  int num_workers = 0;       ///< workers to balance for, 1 to 1024; 0 means default_num_workers()
+  int num_workers = 0;       ///< workers to balance for, 1 to 1024; 0 means default_num_workers(), or a GPU's SMs
   std::string_view backend;  ///< a name from backends(); empty: $FLASH_MLA_BACKEND if set, else the best usable one
 };
 
@@ -68,6 +68,11 @@ class FLASH_MLA_API Plan {
 
   /// Bytes of workspace a decode call with this plan needs (alignment: kWorkspaceAlignment). 0 is possible.
   [[nodiscard]] size_t workspace_size() const;
+  /// CUDA backends: copies the plan to the workspace that decode() will be given, in the stream's order, once a plan
+  /// and workspace; the workspace keeps it until it is used with another plan. The plan may be made anew once the copy
+  /// is done. Others need no upload, which then does nothing. Errors: invalid_argument (workspace), device_error.
+  [[nodiscard]] Status upload(void* workspace, size_t workspace_size, void* stream) const;
+
   [[nodiscard]] const char* backend() const;
   [[nodiscard]] int num_workers() const;
   /// Independent pieces of work, and how many of those are parts of a split sequence that need merging.

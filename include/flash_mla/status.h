@@ -19,6 +19,7 @@ enum class StatusCode : int32_t {
   not_found = 5,         ///< unknown name or id
   io_error = 6,          ///< a file could not be read or written
   corrupt = 9,           ///< a KV cache whose books are wrong; it serves no more
+  device_error = 10,     ///< a call of the CUDA driver failed; the message names it and says why
 };
 
 /// The result of a call that returns nothing else. A success holds no memory, so returning it never allocates.

@@ -26,6 +26,7 @@ DecodeArgs convert_args(const flash_mla_decode_args& args, Executor& executor) {
   if (args.scale != nullptr) result.scale = *args.scale;
   result.workspace = args.workspace;
   result.workspace_size = args.workspace_size;
+  result.stream = args.stream;
   if (args.executor != nullptr) {
     executor = {args.executor->pool, args.executor->parallel_for};
     result.executor = &executor;

@@ -9,7 +9,7 @@ namespace flash_mla::c_api {
 namespace {
 
 flash_mla_backend_info to_c(const BackendInfo& info) {
-  return {info.name, info.description, info.built ? 1 : 0, info.usable ? 1 : 0, info.reason};
+  return {info.name, info.description, info.built ? 1 : 0, info.usable ? 1 : 0, info.reason, info.on_cuda ? 1 : 0};
 }
 
 }  // namespace

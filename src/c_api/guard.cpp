@@ -22,6 +22,7 @@ static_assert(same(FLASH_MLA_OUT_OF_PAGES, StatusCode::out_of_pages));
 static_assert(same(FLASH_MLA_NOT_FOUND, StatusCode::not_found));
 static_assert(same(FLASH_MLA_IO_ERROR, StatusCode::io_error));
 static_assert(same(FLASH_MLA_CORRUPT, StatusCode::corrupt));
+static_assert(same(FLASH_MLA_DEVICE_ERROR, StatusCode::device_error));
 
 }  // namespace
 

@@ -73,6 +73,12 @@ void flash_mla_plan_destroy(flash_mla_plan* plan) {
   delete plan;
 }
 
+flash_mla_status flash_mla_plan_upload(const flash_mla_plan* plan, void* workspace, size_t workspace_size,
+                                       void* stream) {
+  if (plan == nullptr) return report_null("plan is null");
+  return guard([&] { return plan->plan.upload(workspace, workspace_size, stream); });
+}
+
 size_t flash_mla_plan_workspace_size(const flash_mla_plan* plan) {
   return plan == nullptr ? 0 : plan->plan.workspace_size();
 }

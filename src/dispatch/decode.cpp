@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/problem.h"
+#include "cuda/decode.h"
 #include "dispatch/executor.h"
 #include "dispatch/plan_state.h"
 #include "dispatch/tuning.h"
@@ -46,6 +47,12 @@ Status check_against_plan(const PlanState& plan, const Problem& problem) {
     return core::error(StatusCode::plan_mismatch, "plan was made {} v_cache, this call has {}; plan again",
                        planned.separate_v ? "with" : "without", called.separate_v ? "one" : "none");
   }
+  if (plan.backend->info.on_cuda) {  // the lengths lie in the device's memory
+    if (plan.ragged && plan.cu_seqlens_q.back() != problem.total_q) {
+      return mismatch("total_q", plan.cu_seqlens_q.back(), problem.total_q);
+    }
+    return {};
+  }
   for (int64_t i = 0; i < called.batch; ++i) {
     if (plan.seqlens[i] != problem.s_k(i)) {
       return core::error(StatusCode::plan_mismatch, "plan was made for seqlens[{}] = {}, this call has {}; plan again",
@@ -62,16 +69,15 @@ Status check_against_plan(const PlanState& plan, const Problem& problem) {
   return {};
 }
 
-Status check_workspace(const PlanState& plan, const DecodeArgs& args) {
-  const size_t needed = static_cast<size_t>(plan.workspace.size);
+Status check_workspace(const PlanState& plan, void* workspace, size_t workspace_size) {
+  const size_t needed = static_cast<size_t>(plan.workspace_size());
   if (needed == 0) return {};
-  if (args.workspace == nullptr) return core::invalid("workspace is null; expected {} bytes", needed);
-  if (args.workspace_size < needed) {
-    return core::invalid("workspace_size = {}; expected at least plan.workspace_size() = {}", args.workspace_size,
-                         needed);
+  if (workspace == nullptr) return core::invalid("workspace is null; expected {} bytes", needed);
+  if (workspace_size < needed) {
+    return core::invalid("workspace_size = {}; expected at least plan.workspace_size() = {}", workspace_size, needed);
   }
-  if (reinterpret_cast<uintptr_t>(args.workspace) % kWorkspaceAlignment != 0) {
-    return core::invalid("workspace is at address {}; expected a multiple of {}", args.workspace, kWorkspaceAlignment);
+  if (reinterpret_cast<uintptr_t>(workspace) % kWorkspaceAlignment != 0) {
+    return core::invalid("workspace is at address {}; expected a multiple of {}", workspace, kWorkspaceAlignment);
   }
   return {};
 }
@@ -233,17 +239,26 @@ class Run {
 
 }  // namespace
 
+Status Plan::upload(void* workspace, size_t workspace_size, void* stream) const {
+  if (!state_->backend->info.on_cuda) return {};
+  FLASH_MLA_RETURN_IF_ERROR(check_workspace(*state_, workspace, workspace_size));
+  if (state_->schedule.units.empty()) return {};
+  return cuda::upload(*state_, workspace, stream);
+}
+
 Status decode(const Plan& plan, const DecodeArgs& args) {
   const PlanState& state = plan.state();
   Problem problem;
   FLASH_MLA_RETURN_IF_ERROR(core::read_arrays(args, state.shape.d_v, true, problem));
   FLASH_MLA_RETURN_IF_ERROR(check_against_plan(state, problem));
-  FLASH_MLA_RETURN_IF_ERROR(core::check_contents(problem, state.mask));
-  FLASH_MLA_RETURN_IF_ERROR(check_workspace(state, args));
+  const bool on_cuda = state.backend->info.on_cuda;
+  if (!on_cuda) FLASH_MLA_RETURN_IF_ERROR(core::check_contents(problem, state.mask));
+  FLASH_MLA_RETURN_IF_ERROR(check_workspace(state, args.workspace, args.workspace_size));
   if (args.executor != nullptr && args.executor->parallel_for == nullptr) {
     return core::invalid("executor.parallel_for is null; expected a function, or no executor");
   }
   if (state.schedule.units.empty()) return {};
+  if (on_cuda) return cuda::decode(state, problem, args);
 
   Run run(state, problem, args.workspace);
   const int workers = state.num_workers;

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/problem.h"
+#include "cuda/decode.h"
 #include "dispatch/plan_state.h"
 #include "dispatch/tuning.h"
 
@@ -63,7 +64,8 @@ struct Largest {
 };
 
 /// Fills blocks and items; returns the rows and panels of the largest blocks.
-Largest lay_out_blocks(const PlanSpec& spec, int64_t most_rows, double flops_per_ns, PlanState& state) {
+Largest lay_out_blocks(const PlanSpec& spec, const dispatch::Tiling& tiling, PlanState& state) {
+  const cpu::Kernels* kernels = state.backend->kernels;
   const int64_t group = spec.shape.h_q / spec.shape.h_kv;
   state.blocks.clear();
   state.items.clear();
@@ -74,8 +76,8 @@ Largest lay_out_blocks(const PlanSpec& spec, int64_t most_rows, double flops_per
     const int64_t s_q = s_q_of(spec, i);
     const int64_t rows = s_q * group;
     if (rows == 0) continue;
-    const int64_t step = rows_per_block(rows, most_rows);
-    const int64_t most_heads = s_q == 1 ? dispatch::kv_heads_per_block(group) : 1;
+    const int64_t step = rows_per_block(rows, tiling.most_rows);
+    const int64_t most_heads = s_q == 1 ? tiling.most_heads : 1;
     for (int64_t head = 0; head < spec.shape.h_kv; head += most_heads) {
       const int64_t heads = std::min(most_heads, spec.shape.h_kv - head);
       for (int64_t row = 0; row < rows; row += step) {
@@ -85,7 +87,8 @@ Largest lay_out_blocks(const PlanSpec& spec, int64_t most_rows, double flops_per
                       : core::visible_keys(spec.mask, spec.seqlens[i], s_q, row / group, (row + count - 1) / group);
         if (count != cost_rows) {
           cost_rows = count;
-          cost = dispatch::key_cost(spec.shape, count, flops_per_ns);
+          cost = kernels == nullptr ? dispatch::sm90_key_cost(spec.shape)
+                                    : dispatch::key_cost(spec.shape, count, kernels->flops_per_ns);
         }
         state.blocks.push_back({static_cast<int32_t>(i), static_cast<int32_t>(head), static_cast<int32_t>(heads),
                                 static_cast<int32_t>(row), static_cast<int32_t>(count), keys, -1});
@@ -130,40 +133,67 @@ WorkspaceLayout lay_out_workspace(const PlanState& state, int64_t most_panels) {
   return layout;
 }
 
-void fill(const PlanSpec& spec, const dispatch::Backend* backend, PlanState& state) {
+/// Who will run a plan.
+struct Runner {
+  const dispatch::Backend* backend = nullptr;
+  int num_workers = 0;
+  int device = 0;  ///< of CUDA
+};
+
+void fill(const PlanSpec& spec, const Runner& runner, PlanState& state) {
+  const dispatch::Backend* backend = runner.backend;
   const DecodeShape& shape = spec.shape;
   state.shape = shape;
   state.ragged = spec.cu_seqlens_q != nullptr;
   if (state.ragged) state.shape.s_q = 0;
   state.mask = spec.mask;
   state.mode = spec.mode;
-  state.num_workers = spec.num_workers != 0 ? spec.num_workers : default_num_workers();
+  state.num_workers = runner.num_workers;
   state.backend = backend;
+  state.device.device = runner.device;
   state.seqlens.assign(spec.seqlens, spec.seqlens + shape.batch);
   state.cu_seqlens_q.clear();
   if (state.ragged) state.cu_seqlens_q.assign(spec.cu_seqlens_q, spec.cu_seqlens_q + shape.batch + 1);
 
-  const int64_t most_rows = dispatch::max_rows_per_block(shape.d_v);
-  const Largest largest = lay_out_blocks(spec, most_rows, backend->kernels->flops_per_ns, state);
+  const bool on_cuda = backend->info.on_cuda;
+  const auto model_of = [&](int64_t rows) {
+    return on_cuda ? dispatch::sm90_cost_model(shape, rows) : dispatch::cost_model(shape, rows);
+  };
+  const dispatch::Tiling tiling = dispatch::tiling_of(shape, on_cuda);
+  const Largest largest = lay_out_blocks(spec, tiling, state);
   if (state.mode == PlanMode::batch_invariant) {
     // Costs decide where a sequence is split, so here they may not follow the batch's largest block.
     const int64_t group = shape.h_q / shape.h_kv;
-    const int64_t heads = std::min(shape.h_kv, dispatch::kv_heads_per_block(group));
-    const plan::CostModel model = dispatch::cost_model(shape, std::min(group * heads, most_rows));
+    const int64_t heads = std::min(shape.h_kv, tiling.most_heads);
+    const plan::CostModel model = model_of(std::min(group * heads, tiling.most_rows));
     plan::plan_invariant(state.items, state.num_workers, model, state.schedule);
   } else {
-    const plan::CostModel model = dispatch::cost_model(shape, std::max<int64_t>(1, largest.rows));
+    const plan::CostModel model = model_of(std::max<int64_t>(1, largest.rows));
     plan::plan_balanced(state.items, state.num_workers, model, state.schedule);
   }
   assign_partials(state);
+  if (on_cuda) {
+    cuda::make_tables(state, state.device);
+    return;
+  }
   state.partial_width = (shape.d_v + 15) / 16 * 16;
   state.workspace = lay_out_workspace(state, largest.panels);
 }
 
-Result<const dispatch::Backend*> check(const PlanSpec& spec) {
+Result<Runner> check(const PlanSpec& spec) {
   FLASH_MLA_RETURN_IF_ERROR(check_spec(spec));
-  FLASH_MLA_RETURN_IF_ERROR(check_block_count(spec, dispatch::max_rows_per_block(spec.shape.d_v)));
-  return dispatch::choose_backend(spec.backend);
+  const Result<const dispatch::Backend*> chosen = dispatch::choose_backend(spec.backend);
+  if (!chosen.ok()) return chosen.status();
+  Runner runner{chosen.value(), spec.num_workers, 0};
+  const bool on_cuda = runner.backend->info.on_cuda;
+  FLASH_MLA_RETURN_IF_ERROR(check_block_count(spec, dispatch::tiling_of(spec.shape, on_cuda).most_rows));
+  if (on_cuda) {
+    FLASH_MLA_RETURN_IF_ERROR(cuda::check_shape(spec.shape));
+    FLASH_MLA_RETURN_IF_ERROR(cuda::bind_plan(spec.shape, runner.num_workers, runner.device));
+  } else if (runner.num_workers == 0) {
+    runner.num_workers = default_num_workers();
+  }
+  return runner;
 }
 
 }  // namespace
@@ -174,22 +204,22 @@ Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
 Result<Plan> Plan::make(const PlanSpec& spec) {
-  const Result<const dispatch::Backend*> backend = check(spec);
-  if (!backend.ok()) return backend.status();
+  const Result<Runner> runner = check(spec);
+  if (!runner.ok()) return runner.status();
   auto state = std::make_unique<PlanState>();
-  fill(spec, backend.value(), *state);
+  fill(spec, runner.value(), *state);
   return Plan(std::move(state));
 }
 
 Status Plan::remake(const PlanSpec& spec) {
-  const Result<const dispatch::Backend*> backend = check(spec);
-  if (!backend.ok()) return backend.status();
-  fill(spec, backend.value(), *state_);
+  const Result<Runner> runner = check(spec);
+  if (!runner.ok()) return runner.status();
+  fill(spec, runner.value(), *state_);
   return {};
 }
 
 size_t Plan::workspace_size() const {
-  return static_cast<size_t>(state_->workspace.size);
+  return static_cast<size_t>(state_->workspace_size());
 }
 const char* Plan::backend() const {
   return state_->backend->info.name;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/visibility.h"
+#include "cuda/tables.h"
 #include "dispatch/registry.h"
 #include "flash_mla/plan.h"
 #include "plan/split.h"
@@ -23,7 +24,7 @@ struct RowBlock {
   int64_t first_partial = -1;  ///< row of its first part in the workspace's partial results; -1: not split
 };
 
-/// Byte offsets in the workspace.
+/// Byte offsets in the workspace of a CPU backend.
 struct WorkspaceLayout {
   int64_t queues = 0;   ///< [workers] work left of each part, a cache line each
   int64_t scratch = 0;  ///< [workers][scratch_stride]
@@ -50,6 +51,9 @@ struct PlanState {
   int64_t partial_rows = 0;
   int64_t partial_width = 0;  ///< d_v rounded up to whole vectors
   WorkspaceLayout workspace;
+  cuda::DevicePlan device;  ///< of a CUDA backend
+
+  [[nodiscard]] int64_t workspace_size() const { return backend->info.on_cuda ? device.layout.size : workspace.size; }
 };
 
 }  // namespace flash_mla::internal

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "core/error.h"
+#include "cuda/device.h"
+#include "cuda/kernels.h"
 #include "dispatch/cpu_features.h"
 
 namespace flash_mla {
@@ -20,7 +22,7 @@ Backend make(const char* name, const char* description, const cpu::Kernels* kern
   const bool built = kernels != nullptr;
   const bool usable = built && machine_has_it;
   const char* reason = usable ? "" : built ? missing : kNotBuilt;
-  return {{name, description, built, usable, reason}, kernels};
+  return {{name, description, built, usable, reason, false}, kernels};
 }
 
 using Registry = std::array<Backend, 6>;
@@ -52,10 +54,27 @@ const Registry& registry() {
   return backends;
 }
 
+constexpr const char* kSm90 = "sm90";
+
+/// Apart, as it opens the driver.
+const Backend& sm90() {
+  static const std::string reason = cuda::why_unusable();
+  static const Backend backend = {{kSm90, "CUDA, compute capability 9.0 (Hopper)", cuda::kSm90Image != nullptr,
+                                   reason.empty(), reason.c_str(), true},
+                                  nullptr};
+  return backend;
+}
+
 std::string all_names() {
   std::string names;
-  for (const Backend& backend : registry()) names += (names.empty() ? "" : ", ") + std::string(backend.info.name);
-  return names;
+  for (const Backend& backend : registry()) names += std::string(backend.info.name) + ", ";
+  return names + kSm90;
+}
+
+Result<const Backend*> take(const Backend& backend, std::string_view origin) {
+  if (backend.info.usable) return &backend;
+  return core::error(StatusCode::unsupported, "{} = {} cannot be used here: {}", origin, backend.info.name,
+                     backend.info.reason);
 }
 
 }  // namespace
@@ -69,11 +88,9 @@ Result<const Backend*> choose_backend(std::string_view name) {
     }
   }
   for (const Backend& backend : registry()) {
-    if (name.empty() ? backend.info.usable : name == backend.info.name) {
-      if (backend.info.usable) return &backend;
-      return core::error(StatusCode::unsupported, "{} = {} cannot be used here: {}", origin, name, backend.info.reason);
-    }
+    if (name.empty() ? backend.info.usable : name == backend.info.name) return take(backend, origin);
   }
+  if (name == kSm90) return take(sm90(), origin);
   return core::error(StatusCode::not_found, "{} = {}; expected one of {}", origin, name, all_names());
 }
 
@@ -81,8 +98,9 @@ Result<const Backend*> choose_backend(std::string_view name) {
 
 std::span<const BackendInfo> backends() {
   static const auto infos = [] {
-    std::array<BackendInfo, std::tuple_size_v<dispatch::Registry>> list{};
-    for (size_t i = 0; i < list.size(); ++i) list[i] = dispatch::registry()[i].info;
+    std::array<BackendInfo, std::tuple_size_v<dispatch::Registry> + 1> list{};
+    for (size_t i = 0; i + 1 < list.size(); ++i) list[i] = dispatch::registry()[i].info;
+    list.back() = dispatch::sm90().info;
     return list;
   }();
   return infos;

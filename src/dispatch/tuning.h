@@ -9,6 +9,13 @@
 
 namespace flash_mla::dispatch {
 
+/// What a plan is cut for.
+struct Tiling {
+  int64_t most_rows = 0;   ///< query rows a unit
+  int64_t most_heads = 0;  ///< KV heads a unit, where a sequence has one query token
+};
+Tiling tiling_of(const DecodeShape& shape, bool on_cuda);
+
 /// Query rows a unit at most: a multiple of 16 up to 128, so that its output fits half of a 512 KiB L2.
 int64_t max_rows_per_block(int64_t d_v);
 
@@ -24,5 +31,10 @@ double key_cost(const DecodeShape& shape, int64_t rows, double flops_per_ns);
 
 /// Fixed costs in nanoseconds for blocks of `rows` rows.
 plan::CostModel cost_model(const DecodeShape& shape, int64_t rows);
+
+/// The same for one SM of a Hopper GPU. From data sheets, not measured: 3.35 TB/s over 132 SMs, and a chain of some
+/// microseconds to start a unit.
+double sm90_key_cost(const DecodeShape& shape);
+plan::CostModel sm90_cost_model(const DecodeShape& shape, int64_t rows);
 
 }  // namespace flash_mla::dispatch

@@ -10,7 +10,7 @@ namespace {
 std::vector<std::string> usable_backends() {
   std::vector<std::string> names;
   for (const BackendInfo& info : backends()) {
-    if (info.usable) names.emplace_back(info.name);
+    if (info.usable && !info.on_cuda) names.emplace_back(info.name);
   }
   return names;
 }

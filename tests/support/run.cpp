@@ -39,7 +39,7 @@ Output run(const Scene& scene, const RunOptions& options) {
 std::vector<std::string> usable_backends() {
   std::vector<std::string> names;
   for (const BackendInfo& backend : backends()) {
-    if (backend.usable) names.emplace_back(backend.name);
+    if (backend.usable && !backend.on_cuda) names.emplace_back(backend.name);
   }
   return names;
 }

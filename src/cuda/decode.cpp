@@ -1,0 +1,189 @@
+#include "cuda/decode.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "cuda/device.h"
+#include "dispatch/plan_state.h"
+
+namespace flash_mla::cuda {
+
+namespace {
+
+using core::Problem;
+using internal::PlanState;
+using sm90::RowStrides;
+
+constexpr int64_t kLargest32 = std::numeric_limits<int32_t>::max();
+constexpr double kLog2E = 1.4426950408889634;
+
+sm90::Element element_of(DType dtype) {
+  return dtype == DType::bfloat16 ? sm90::Element::bfloat16 : sm90::Element::float16;
+}
+
+RowStrides row_strides(const Problem& problem, const ConstTensor& rows) {
+  return {problem.ragged ? 0 : rows.strides[0], problem.token_stride(rows), problem.head_stride(rows)};
+}
+
+sm90::Outputs outputs_of(const Problem& problem) {
+  sm90::Outputs outputs{};
+  outputs.out = problem.out.data;
+  outputs.out_strides = row_strides(problem, problem.out);
+  if (!problem.lse.absent()) {
+    outputs.lse = static_cast<float*>(problem.lse.data);
+    outputs.lse_strides = {problem.ragged ? 0 : problem.lse.strides[0], problem.lse_token_stride(),
+                           problem.lse_head_stride()};
+  }
+  outputs.out_is_float32 = problem.shape.out_dtype == DType::float32 ? 1 : 0;
+  outputs.group = static_cast<int32_t>(problem.group());
+  return outputs;
+}
+
+/// Byte strides {token, KV head, page} of the k cache; of an axis of extent 1 any that a tensor map takes.
+Status map_cache(const Current& current, const Problem& problem, void* somewhere, TensorMap& map) {
+  const ConstTensor& k = problem.k_cache;
+  const auto bytes = static_cast<int64_t>(size_of(k.dtype));
+  const int64_t page_size = problem.shape.page_size, h_kv = problem.shape.h_kv;
+  const int64_t row = (problem.shape.d * bytes + 15) / 16 * 16;
+  const int64_t token = page_size > 1 ? k.strides[1] * bytes : row;
+  const int64_t head = h_kv > 1 ? k.strides[2] * bytes : row;
+  const int64_t page = problem.num_pages > 1 ? k.strides[0] * bytes : row;
+  if (!sm90::tensor_map_fits(reinterpret_cast<uintptr_t>(k.data), page_size, token, head, page)) {
+    return core::error(
+        StatusCode::unsupported,
+        "k_cache at {} with pages of {} tokens and strides of {} bytes a page, {} a token, {} a KV head: sm90 "
+        "needs an address and strides that are multiples of 16 bytes, and a multiple of 8 tokens a page",
+        k.data, page_size, page, token, head);
+  }
+  // A cache without pages is never read, but a map needs an address and an extent.
+  const bool none = problem.num_pages == 0;
+  const uint64_t extents[] = {static_cast<uint64_t>(problem.shape.d), static_cast<uint64_t>(page_size),
+                              static_cast<uint64_t>(h_kv),
+                              static_cast<uint64_t>(std::max<int64_t>(1, problem.num_pages))};
+  const uint64_t strides[] = {static_cast<uint64_t>(token), static_cast<uint64_t>(head), static_cast<uint64_t>(page)};
+  const uint32_t box[] = {sm90::kChunkColumns, static_cast<uint32_t>(sm90::box_rows(page_size)), 1, 1};
+  const uint32_t ones[] = {1, 1, 1, 1};
+  return check(*current.driver,
+               current.driver->encode_tensor_map(
+                   &map, k.dtype == DType::bfloat16 ? TensorMapType::bfloat16 : TensorMapType::float16, 4,
+                   none ? somewhere : const_cast<void*>(k.data), extents, strides, box, ones, kNoInterleave,
+                   kSwizzle128B, kPromoteTo256B, kZerosOutOfBounds),
+               "cuTensorMapEncodeTiled");
+}
+
+sm90::DecodeParams decode_params(const PlanState& plan, const Problem& problem, const char* workspace) {
+  const DeviceLayout& layout = plan.device.layout;
+  sm90::DecodeParams params{};
+  params.outputs = outputs_of(problem);
+  params.q = problem.q.data;
+  params.q_strides = row_strides(problem, problem.q);
+  params.units = reinterpret_cast<const sm90::Unit*>(workspace + layout.units);
+  params.part_begin = reinterpret_cast<const int32_t*>(workspace + layout.part_begin);
+  params.page_table = static_cast<const int32_t*>(problem.page_table.data);
+  params.table_sequence_stride = problem.page_table.strides[0];
+  params.table_column_stride = problem.page_table.strides[1];
+  params.num_pages = problem.num_pages;
+  params.partial_out = reinterpret_cast<float*>(const_cast<char*>(workspace) + layout.partial_out);
+  params.partial_lse = reinterpret_cast<float*>(const_cast<char*>(workspace) + layout.partial_lse);
+  params.scale_log2 = static_cast<float>(problem.scale * kLog2E);
+  params.page_size = static_cast<int32_t>(problem.shape.page_size);
+  params.causal = plan.mask.causal ? 1 : 0;
+  params.window = plan.mask.window > kLargest32 ? 0 : static_cast<int32_t>(plan.mask.window);
+  params.sinks = static_cast<int32_t>(std::min(plan.mask.sinks, kLargest32));
+  return params;
+}
+
+}  // namespace
+
+Status check_shape(const DecodeShape& shape) {
+  if (shape.dtype != DType::bfloat16 && shape.dtype != DType::float16) {
+    return core::error(StatusCode::unsupported, "dtype is {}: sm90 takes bfloat16 and float16", name_of(shape.dtype));
+  }
+  if (shape.separate_v) {
+    return core::error(StatusCode::unsupported, "separate_v is true: sm90 takes V as the first d_v columns of K");
+  }
+  if (!sm90::is_supported(shape.d, shape.d_v)) {
+    std::string pairs;
+    for (const sm90::Widths& widths : sm90::kWidths) {
+      pairs += core::format("{}{}/{}", pairs.empty() ? "" : ", ", widths.d, widths.d_v);
+    }
+    return core::error(StatusCode::unsupported, "d/d_v is {}/{}: sm90 has kernels for {}", shape.d, shape.d_v, pairs);
+  }
+  if (shape.page_size % 8 != 0 || shape.page_size > kLargest32) {
+    return core::error(StatusCode::unsupported, "page_size is {}: sm90 takes multiples of 8", shape.page_size);
+  }
+  return {};
+}
+
+Status bind_plan(const DecodeShape& shape, int& num_workers, int& device) {
+  const Result<Current> found = current();
+  if (!found.ok()) return found.status();
+  const sm90::Element element = element_of(shape.dtype);
+  for (const auto& [name, bytes] :
+       {std::pair{sm90::decode_kernel_name(element, shape.d, shape.d_v), sm90::decode_shared_bytes(shape.d)},
+        std::pair{sm90::merge_kernel_name(element), int64_t{0}}}) {
+    const Result<Function> loaded = function(found.value(), name, bytes);
+    if (!loaded.ok()) return loaded.status();
+  }
+  device = found.value().device;
+  if (num_workers == 0) num_workers = found.value().num_sms;
+  return {};
+}
+
+Status upload(const PlanState& plan, void* workspace, void* stream) {
+  const Result<Current> found = current();
+  if (!found.ok()) return found.status();
+  const DevicePlan& device = plan.device;
+  const Driver& driver = *found.value().driver;
+  return check(driver,
+               driver.to_device_async(reinterpret_cast<DeviceAddress>(workspace), device.tables.data(),
+                                      device.tables.size(), static_cast<Stream>(stream)),
+               "cuMemcpyHtoDAsync");
+}
+
+Status decode(const PlanState& plan, const Problem& problem, const DecodeArgs& args) {
+  const Result<Current> found = current();
+  if (!found.ok()) return found.status();
+  const Current& here = found.value();
+  if (here.device != plan.device.device) {
+    return core::error(StatusCode::plan_mismatch, "plan was made on device {}, this call is on device {}; plan again",
+                       plan.device.device, here.device);
+  }
+  if (problem.num_pages > kLargest32) {
+    return core::error(StatusCode::unsupported, "k_cache has {} pages: sm90 takes at most {}", problem.num_pages,
+                       kLargest32);
+  }
+  const sm90::Element element = element_of(problem.shape.dtype);
+  const auto shared_bytes = static_cast<uint32_t>(sm90::decode_shared_bytes(problem.shape.d));
+  const Result<Function> kernel =
+      function(here, sm90::decode_kernel_name(element, problem.shape.d, problem.shape.d_v), shared_bytes);
+  if (!kernel.ok()) return kernel.status();
+  TensorMap map{};
+  FLASH_MLA_RETURN_IF_ERROR(map_cache(here, problem, args.workspace, map));
+  auto* const workspace = static_cast<char*>(args.workspace);
+  sm90::DecodeParams params = decode_params(plan, problem, workspace);
+  void* decode_arguments[] = {&map, &params};
+  const auto stream = static_cast<Stream>(args.stream);
+  FLASH_MLA_RETURN_IF_ERROR(check(*here.driver,
+                                  here.driver->launch(kernel.value(), plan.num_workers, 1, 1, sm90::kDecodeThreads, 1,
+                                                      1, shared_bytes, stream, decode_arguments, nullptr),
+                                  "cuLaunchKernel"));
+  if (plan.device.num_merges == 0) return {};
+
+  const Result<Function> merge = function(here, sm90::merge_kernel_name(element), 0);
+  if (!merge.ok()) return merge.status();
+  sm90::MergeParams merge_params{};
+  merge_params.outputs = params.outputs;
+  merge_params.merges = reinterpret_cast<const sm90::Merge*>(workspace + plan.device.layout.merges);
+  merge_params.partial_out = params.partial_out;
+  merge_params.partial_lse = params.partial_lse;
+  merge_params.d_v = static_cast<int32_t>(problem.shape.d_v);
+  void* merge_arguments[] = {&merge_params};
+  return check(*here.driver,
+               here.driver->launch(merge.value(), plan.device.num_merges, sm90::kMergeBlocks, 1, sm90::kMergeThreads, 1,
+                                   1, 0, stream, merge_arguments, nullptr),
+               "cuLaunchKernel");
+}
+
+}  // namespace flash_mla::cuda
