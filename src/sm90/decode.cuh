@@ -1,5 +1,5 @@
-// Decode: softmax(scale q k^T) v for tiles of 64 query rows, split over keys (Flash-Decoding, Dao et al., 2023). How the
-// warps work together: docs/hopper.md.
+// Decode: softmax(scale q k^T) v for tiles of 64 query rows, split over keys (Flash-Decoding, Dao et al., 2023). How
+// the warps work together: docs/hopper.md.
 #pragma once
 
 #include "ptx/barrier.h"
@@ -20,13 +20,14 @@ inline constexpr int kGroupThreads = 128;
 inline constexpr int kMultiplyingThreads = 2 * kGroupThreads;
 inline constexpr int kWarpsPerGroup = 4;
 
-/// Both warpgroups that multiply have half of the columns of out, 128 registers a thread if there are 512. The first also
-/// computes the scores and weights, and leaves the weights in shared memory for the second.
+/// Both warpgroups that multiply have half of the columns of out, 128 registers a thread if there are 512. The first
+/// also computes the scores and weights, and leaves the weights in shared memory for the second.
 template <Element kElement, int kWidth, int kValueWidth>
 struct Decode {
   static constexpr int kChunks = static_cast<int>(chunks(kWidth)), kValueChunks = kValueWidth / kChunkColumns;
   static constexpr int kOwnChunks = kValueChunks / 2;  // of each group
   static constexpr int kSums = kOwnChunks * kChunkColumns / 2;
+  static constexpr bool kRounds = kElement == Element::bfloat16;  // weights, so that it may show (softmax.cuh)
   using Shared = SharedMemory<kChunks>;
 
   const DecodeParams& params;
@@ -88,11 +89,12 @@ struct Decode {
     if (has_handed_over) ptx::named_barrier_sync(kWeightsTaken, kMultiplyingThreads);
     has_handed_over = true;
   }
-  __device__ void hand_over(const float (&factors)[2]) const {
+  __device__ void hand_over(const float (&factors)[2], bool weights_follow) const {
     if (threadIdx.x % 4 == 0) {
       shared.factors[thread_row()] = factors[0];
       shared.factors[thread_row() + 8] = factors[1];
     }
+    if (threadIdx.x == 0) shared.weights_follow = weights_follow ? 1 : 0;
     if constexpr (!planted(Defect::weights_without_proxy_fence)) ptx::async_proxy_fence();
     ptx::named_barrier_arrive(kWeightsReady, kMultiplyingThreads);
   }
@@ -111,24 +113,22 @@ struct Decode {
                              float (&sums)[kSums], bool& has_handed_over) {
     if constexpr (kHasNext) start_scores(next, step + 1);
     float factors[2];
-    softmax.step(scores, tile, params, factors);
+    const bool stands_out = softmax.step(scores, tile, params, factors);
+    const bool refines = kRounds && ptx::named_barrier_any(kScoringGroup, kGroupThreads, stands_out);
+    if (refines) add_remainders(tile, scores, factors, sums, has_handed_over);
     uint32_t weights[4][4];
 #pragma unroll
-    for (int i = 0; i < 16; ++i) {
-      weights[i / 4][i % 4] = ptx::packed<kElement>(scores[2 * i], scores[2 * i + 1]);
-    }
+    for (int i = 0; i < 16; ++i) weights[i / 4][i % 4] = ptx::packed<kElement>(scores[2 * i], scores[2 * i + 1]);
     if constexpr (!planted(Defect::weights_overwritten_early)) wait_until_taken(has_handed_over);
     store_weights(weights);
     if constexpr (planted(Defect::weights_overwritten_early)) wait_until_taken(has_handed_over);
-    hand_over(factors);
+    hand_over(factors, false);
     rescale(sums, factors);
     clear_dead_rows(tile, 0, kScoringGroup);
     const uint64_t v = values(0);
     ptx::wgmma_fence();
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      ptx::wgmma_values<kElement>(sums, weights[k], ptx::advanced(v, k * 16 * 128));
-    }
+    for (int k = 0; k < 4; ++k) ptx::wgmma_values<kElement>(sums, weights[k], ptx::advanced(v, k * 16 * 128));
     ptx::wgmma_commit();
     if constexpr (kHasNext) {
       ptx::wgmma_wait<1>();
@@ -139,6 +139,47 @@ struct Decode {
     ptx::wgmma_pin(sums);
     release(step, 0, kOwnChunks);
     ++step;
+  }
+
+  /// Before the weights of a tile, what rounding will take from them. From shared memory: registers are dear.
+  __device__ void add_remainders(const Tile& tile, const float (&scores)[32], float (&factors)[2], float (&sums)[kSums],
+                                 bool& has_handed_over) {
+    wait_until_taken(has_handed_over);
+    const uint32_t lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16 + lane % 16;
+#pragma unroll
+    for (uint32_t k = 0; k < 4; ++k) {
+      uint32_t rest[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) rest[i] = remainders(scores[8 * k + 2 * i], scores[8 * k + 2 * i + 1]);
+      ptx::store_matrices(shared.weights + chunk_offset(row, k * 16 + lane / 16 * 8), rest);
+    }
+    hand_over(factors, true);
+    rescale(sums, factors);
+    factors[0] = factors[1] = 1;
+    clear_dead_rows(tile, 0, kScoringGroup);
+    ptx::named_barrier_sync(kScoringGroup, kGroupThreads);
+    multiply_from_shared(sums, 0);
+    ptx::wgmma_wait<0>();
+    ptx::wgmma_pin(sums);
+  }
+
+  /// What rounding takes from two weights.
+  static __device__ uint32_t remainders(float first, float second) {
+    const uint32_t rounded = ptx::packed<kElement>(first, second);
+    return ptx::packed<kElement>(first - __uint_as_float(rounded << 16),
+                                 second - __uint_as_float(rounded & 0xffff0000));
+  }
+
+  /// Starts sums += weights * values with the weights that lie in shared memory.
+  __device__ void multiply_from_shared(float (&sums)[kSums], int first_chunk) const {
+    const uint64_t weights = ptx::matrix_descriptor(ptx::shared_address(shared.weights), 16);
+    const uint64_t v = values(first_chunk);
+    ptx::wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      ptx::wgmma_values<kElement>(sums, ptx::advanced(weights, k * 32), ptx::advanced(v, k * 16 * 128));
+    }
+    ptx::wgmma_commit();
   }
 
   __device__ void score_unit(const Unit& unit, bool& has_handed_over) {
@@ -171,17 +212,19 @@ struct Decode {
       }
     }
     wait_until_taken(has_handed_over);
-    hand_over(factors);
+    hand_over(factors, false);
     store_rows<kElement, kValueWidth>(sums, factors, 0, params, unit);
   }
 
-  /// Factors, and before the last also weights, that the first group has left.
-  __device__ void receive(float (&factors)[2]) const {
+  /// Factors, and but for the last also weights, that the first group has left. Returns whether the same tile's
+  /// remainders come next: its weights.
+  __device__ bool receive(float (&factors)[2]) const {
     if constexpr (!planted(Defect::weights_without_barrier)) {
       ptx::named_barrier_sync(kWeightsReady, kMultiplyingThreads);
     }
     factors[0] = shared.factors[thread_row()];
     factors[1] = shared.factors[thread_row() + 8];
+    return kRounds && shared.weights_follow != 0;
   }
 
   __device__ void value_unit(const Unit& unit) {
@@ -189,26 +232,21 @@ struct Decode {
     float sums[kSums], factors[2];
 #pragma unroll
     for (float& sum : sums) sum = 0;
-    const uint64_t weights = ptx::matrix_descriptor(ptx::shared_address(shared.weights), 16);
     for (int32_t i = 0; i < tiles.count(); ++i, ++step) {
-      receive(factors);
-      rescale(sums, factors);
+      for (bool remainders = true; remainders;) {
+        remainders = receive(factors);
+        rescale(sums, factors);
 #pragma unroll
-      for (int chunk = kOwnChunks; chunk < kValueChunks; ++chunk) {
-        ptx::mbarrier_wait(&shared.full[stage()][chunk], step / kStages % 2);
+        for (int chunk = kOwnChunks; chunk < kValueChunks; ++chunk) {
+          ptx::mbarrier_wait(&shared.full[stage()][chunk], step / kStages % 2);
+        }
+        clear_dead_rows(tiles[i], kOwnChunks, kValueGroup);
+        multiply_from_shared(sums, kOwnChunks);
+        if constexpr (planted(Defect::released_before_read)) release(step, kOwnChunks, kOwnChunks);
+        ptx::wgmma_wait<0>();
+        ptx::wgmma_pin(sums);
+        ptx::named_barrier_arrive(kWeightsTaken, kMultiplyingThreads);
       }
-      clear_dead_rows(tiles[i], kOwnChunks, kValueGroup);
-      const uint64_t v = values(kOwnChunks);
-      ptx::wgmma_fence();
-#pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        ptx::wgmma_values<kElement>(sums, ptx::advanced(weights, k * 32), ptx::advanced(v, k * 16 * 128));
-      }
-      ptx::wgmma_commit();
-      if constexpr (planted(Defect::released_before_read)) release(step, kOwnChunks, kOwnChunks);
-      ptx::wgmma_wait<0>();
-      ptx::wgmma_pin(sums);
-      ptx::named_barrier_arrive(kWeightsTaken, kMultiplyingThreads);
       if constexpr (!planted(Defect::released_before_read)) release(step, kOwnChunks, kOwnChunks);
     }
     receive(factors);
@@ -220,7 +258,7 @@ struct Decode {
     const bool scores = threadIdx.x < kGroupThreads;
     bool has_handed_over = false;
     for (int32_t u = params.part_begin[blockIdx.x]; u < params.part_begin[blockIdx.x + 1]; ++u) {
-      const Unit unit = params.units[u];
+      const Unit& unit = params.units[u];  // read again where it is used: registers are dear
       load_queries<kWidth, kMultiplyingThreads>(params, unit, shared);
       ptx::named_barrier_sync(kQueriesLoaded, kMultiplyingThreads);
       if (scores) {
