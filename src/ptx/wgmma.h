@@ -21,11 +21,20 @@ template <int kPending>
 __device__ __forceinline__ void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 }
-/// Pins registers that wgmmas in flight write: what uses them cannot move before this.
+/// Arithmetic on these registers moves neither up nor down past this: it belongs before the wgmma_fence() ahead of the
+/// wgmmas that use them, and behind the wgmma_wait() for those.
 template <int kCount>
 __device__ __forceinline__ void wgmma_pin(float (&d)[kCount]) {
 #pragma unroll
   for (float& element : d) asm volatile("" : "+f"(element)::"memory");
+}
+template <int kRows, int kColumns>
+__device__ __forceinline__ void wgmma_pin(uint32_t (&a)[kRows][kColumns]) {
+#pragma unroll
+  for (auto& row : a) {
+#pragma unroll
+    for (uint32_t& element : row) asm volatile("" : "+r"(element)::"memory");
+  }
 }
 
 /// Descriptor of a matrix in rows of 128 bytes, swizzled by 128 bytes, 1024 bytes from one 8 rows to the next.
