@@ -28,5 +28,12 @@ __device__ __forceinline__ void store_matrices(void* row, const uint32_t (&regis
                "r"(registers[0]), "r"(registers[1]), "r"(registers[2]), "r"(registers[3])
                : "memory");
 }
+/// Loads four such matrices.
+__device__ __forceinline__ void load_matrices(const void* row, uint32_t (&registers)[4]) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(registers[0]), "=r"(registers[1]), "=r"(registers[2]), "=r"(registers[3])
+               : "r"(shared_address(row))
+               : "memory");
+}
 
 }  // namespace flash_mla::ptx

@@ -1,5 +1,5 @@
-// Decode: softmax(scale q k^T) v for tiles of 64 query rows, split over keys (Flash-Decoding, Dao et al., 2023). How the
-// warps work together: docs/hopper.md.
+// Decode: softmax(scale q k^T) v for tiles of 64 query rows, split over keys (Flash-Decoding, Dao et al., 2023). How
+// the warps work together: docs/hopper.md.
 #pragma once
 
 #include "ptx/barrier.h"
@@ -14,19 +14,27 @@
 
 namespace flash_mla::sm90 {
 
-enum NamedBarrier : uint32_t { kQueriesLoaded = 1, kWeightsReady, kWeightsTaken, kScoringGroup, kValueGroup };
+enum NamedBarrier : uint32_t {
+  kQueriesLoaded = 1,
+  kWeightsReady,
+  kWeightsTaken,
+  kScoresDone,
+  kScoringGroup,
+  kValueGroup
+};
 
 inline constexpr int kGroupThreads = 128;
 inline constexpr int kMultiplyingThreads = 2 * kGroupThreads;
 inline constexpr int kWarpsPerGroup = 4;
 
-/// Both warpgroups that multiply have half of the columns of out, 128 registers a thread if there are 512. The first also
-/// computes the scores and weights, and leaves the weights in shared memory for the second.
+/// Both warpgroups that multiply have half of the columns of out, 128 registers a thread if there are 512. The first
+/// also computes the scores and weights, and leaves the weights in shared memory for the second.
 template <Element kElement, int kWidth, int kValueWidth>
 struct Decode {
   static constexpr int kChunks = static_cast<int>(chunks(kWidth)), kValueChunks = kValueWidth / kChunkColumns;
   static constexpr int kOwnChunks = kValueChunks / 2;  // of each group
   static constexpr int kSums = kOwnChunks * kChunkColumns / 2;
+  static constexpr bool kRounds = kElement == Element::bfloat16;  // weights, so that it may show (softmax.cuh)
   using Shared = SharedMemory<kChunks>;
 
   const DecodeParams& params;
@@ -36,19 +44,21 @@ struct Decode {
   __device__ uint32_t stage() const { return step % kStages; }
   static __device__ bool is_first_lane() { return threadIdx.x % 32 == 0; }
 
-  __device__ void release(uint32_t at, int first, int count) const {
+  __device__ void wait_until_full(int chunk) const {
+    ptx::mbarrier_wait(&shared.full[stage()][chunk], step / kStages % 2);
+  }
+  __device__ void release(int first, int count) const {
     if (!is_first_lane()) return;
-    for (int chunk = first; chunk < first + count; ++chunk) ptx::mbarrier_arrive(&shared.empty[at % kStages][chunk]);
+    for (int chunk = first; chunk < first + count; ++chunk) ptx::mbarrier_arrive(&shared.empty[stage()][chunk]);
   }
 
-  /// Starts the scores of tile number `at`.
-  __device__ void start_scores(float (&scores)[32], uint32_t at) const {
+  __device__ void start_scores(float (&scores)[32]) const {
     const uint64_t queries = ptx::matrix_descriptor(ptx::shared_address(shared.queries), 16);
-    const uint64_t keys = ptx::matrix_descriptor(ptx::shared_address(shared.keys[at % kStages]), 16);
+    const uint64_t keys = ptx::matrix_descriptor(ptx::shared_address(shared.keys[stage()]), 16);
 #pragma unroll
     for (int position = 0; position < kChunks; ++position) {
       const int chunk = chunk_at<kChunks, kValueChunks>(position);
-      ptx::mbarrier_wait(&shared.full[at % kStages][chunk], at / kStages % 2);
+      wait_until_full(chunk);
       ptx::wgmma_fence();  // ptxas sees the wait's loop and would insert one
 #pragma unroll
       for (int k = 0; k < kChunkColumns; k += 16) {
@@ -70,7 +80,7 @@ struct Decode {
       const int row = number < tile.begin ? number : number - tile.begin + tile.end;
       *reinterpret_cast<uint4*>(shared.keys[stage()][chunk] + row * 128 + i % 8 * 16) = {0, 0, 0, 0};
     }
-    ptx::async_proxy_fence();
+    if constexpr (!planted(Defect::cleared_without_proxy_fence)) ptx::async_proxy_fence();
     ptx::named_barrier_sync(barrier, kGroupThreads);
   }
 
@@ -79,87 +89,93 @@ struct Decode {
     for (int i = 0; i < kSums; ++i) sums[i] *= factors[i / 2 % 2];
   }
 
-  __device__ uint64_t values(int first_chunk) const {
-    return ptx::matrix_descriptor(ptx::shared_address(shared.keys[stage()][first_chunk]), kChunkBytes);
-  }
-
   /// Until the second group has taken what it got last.
   __device__ void wait_until_taken(bool& has_handed_over) const {
     if (has_handed_over) ptx::named_barrier_sync(kWeightsTaken, kMultiplyingThreads);
     has_handed_over = true;
   }
-  __device__ void hand_over(const float (&factors)[2]) const {
+  __device__ void hand_over(const float (&factors)[2], bool weights_follow) const {
     if (threadIdx.x % 4 == 0) {
       shared.factors[thread_row()] = factors[0];
       shared.factors[thread_row() + 8] = factors[1];
     }
-    if constexpr (!planted(Defect::weights_without_proxy_fence)) ptx::async_proxy_fence();
+    if (threadIdx.x == 0) shared.weights_follow = weights_follow ? 1 : 0;
     ptx::named_barrier_arrive(kWeightsReady, kMultiplyingThreads);
   }
 
-  __device__ void store_weights(const uint32_t (&weights)[4][4]) const {
-    const uint32_t lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16 + lane % 16;
+  /// Weights, or what rounding takes from them, as wgmma takes them from registers.
+  static __device__ void pack(const float (&scores)[32], bool remainders, uint32_t (&weights)[4][4]) {
 #pragma unroll
-    for (uint32_t k = 0; k < 4; ++k) {
-      ptx::store_matrices(shared.weights + chunk_offset(row, k * 16 + lane / 16 * 8), weights[k]);
+    for (int i = 0; i < 16; ++i) {
+      const float first = scores[2 * i], second = scores[2 * i + 1];
+      uint32_t pair = ptx::packed<kElement>(first, second);
+      if (kRounds && remainders) {
+        pair = ptx::packed<kElement>(first - __uint_as_float(pair << 16), second - __uint_as_float(pair & 0xffff0000));
+      }
+      weights[i / 4][i % 4] = pair;
     }
   }
 
-  /// One tile of the first group, whose scores are there; `kHasNext`: starts those of the next meanwhile.
-  template <bool kHasNext>
-  __device__ void score_step(const Tile& tile, Softmax& softmax, float (&scores)[32], float (&next)[32],
-                             float (&sums)[kSums], bool& has_handed_over) {
-    if constexpr (kHasNext) start_scores(next, step + 1);
-    float factors[2];
-    softmax.step(scores, tile, params, factors);
-    uint32_t weights[4][4];
-#pragma unroll
-    for (int i = 0; i < 16; ++i) {
-      weights[i / 4][i % 4] = ptx::packed<kElement>(scores[2 * i], scores[2 * i + 1]);
-    }
-    if constexpr (!planted(Defect::weights_overwritten_early)) wait_until_taken(has_handed_over);
-    store_weights(weights);
-    if constexpr (planted(Defect::weights_overwritten_early)) wait_until_taken(has_handed_over);
-    hand_over(factors);
-    rescale(sums, factors);
-    clear_dead_rows(tile, 0, kScoringGroup);
-    const uint64_t v = values(0);
+  /// The 16 bytes of shared memory whose address this lane gives for 16 keys' weights of the warp's 16 rows.
+  __device__ void* weights_at(int k) const {
+    const uint32_t lane = threadIdx.x % 32, row = threadIdx.x % kGroupThreads / 32 * 16 + lane % 16;
+    return shared.weights + chunk_offset(row, k * 16 + lane / 16 * 8);
+  }
+
+  /// Starts sums += weights * values of the group's columns.
+  __device__ void start_values(float (&sums)[kSums], uint32_t (&weights)[4][4], int first_chunk) const {
+    const uint64_t values = ptx::matrix_descriptor(ptx::shared_address(shared.keys[stage()][first_chunk]), kChunkBytes);
+    ptx::wgmma_pin(sums);
+    ptx::wgmma_pin(weights);
     ptx::wgmma_fence();
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      ptx::wgmma_values<kElement>(sums, weights[k], ptx::advanced(v, k * 16 * 128));
-    }
+    for (int k = 0; k < 4; ++k) ptx::wgmma_values<kElement>(sums, weights[k], ptx::advanced(values, k * 16 * 128));
     ptx::wgmma_commit();
-    if constexpr (kHasNext) {
-      ptx::wgmma_wait<1>();
-      ptx::wgmma_pin(next);
-      release(step + 1, kValueChunks, kChunks - kValueChunks);
-    }
+  }
+  static __device__ void finish_values(float (&sums)[kSums]) {
     ptx::wgmma_wait<0>();
     ptx::wgmma_pin(sums);
-    release(step, 0, kOwnChunks);
-    ++step;
+  }
+
+  __device__ void score_tile(const Tile& tile, bool is_first, bool is_last, Softmax& softmax, float (&sums)[kSums],
+                             bool& has_handed_over) const {
+    float scores[32];
+    start_scores(scores);
+    ptx::wgmma_wait<0>();
+    ptx::wgmma_pin(scores);
+    release(kValueChunks, kChunks - kValueChunks);
+    if (!is_first) ptx::named_barrier_arrive(kScoresDone, kMultiplyingThreads);
+    float factors[2];
+    const bool stands_out = softmax.step(scores, tile, params, factors);
+    const bool refines = kRounds && ptx::named_barrier_any(kScoringGroup, kGroupThreads, stands_out);
+    for (bool remainders = refines;; remainders = false) {
+      uint32_t weights[4][4];
+      pack(scores, remainders, weights);
+      if constexpr (!planted(Defect::weights_overwritten_early)) wait_until_taken(has_handed_over);
+#pragma unroll
+      for (int k = 0; k < 4; ++k) ptx::store_matrices(weights_at(k), weights[k]);
+      if constexpr (planted(Defect::weights_overwritten_early)) wait_until_taken(has_handed_over);
+      hand_over(factors, remainders);
+      if (!remainders && is_last) ptx::named_barrier_arrive(kScoresDone, kMultiplyingThreads);
+      rescale(sums, factors);
+      clear_dead_rows(tile, 0, kScoringGroup);
+      start_values(sums, weights, 0);
+      finish_values(sums);
+      if (!remainders) break;
+      factors[0] = factors[1] = 1;
+    }
+    release(0, kOwnChunks);
   }
 
   __device__ void score_unit(const Unit& unit, bool& has_handed_over) {
     const Tiles tiles(unit);
     Softmax softmax(params, unit);
-    float scores[32], sums[kSums];
+    float sums[kSums];
 #pragma unroll
     for (float& sum : sums) sum = 0;
     const int32_t count = tiles.count();
-    if (count > 0) {
-      start_scores(scores, step);
-      ptx::wgmma_wait<0>();
-      ptx::wgmma_pin(scores);
-      release(step, kValueChunks, kChunks - kValueChunks);
-      float next[32];
-      for (int32_t i = 0; i + 1 < count; ++i) {
-        score_step<true>(tiles[i], softmax, scores, next, sums, has_handed_over);
-#pragma unroll
-        for (int j = 0; j < 32; ++j) scores[j] = next[j];
-      }
-      score_step<false>(tiles[count - 1], softmax, scores, next, sums, has_handed_over);
+    for (int32_t i = 0; i < count; ++i, ++step) {
+      score_tile(tiles[i], i == 0, i == count - 1, softmax, sums, has_handed_over);
     }
     float factors[2];
 #pragma unroll
@@ -171,17 +187,42 @@ struct Decode {
       }
     }
     wait_until_taken(has_handed_over);
-    hand_over(factors);
+    hand_over(factors, false);
     store_rows<kElement, kValueWidth>(sums, factors, 0, params, unit);
   }
 
-  /// Factors, and before the last also weights, that the first group has left.
-  __device__ void receive(float (&factors)[2]) const {
+  /// What the first group has left: factors and, but for the last, weights. Returns whether these are remainders, whose
+  /// weights come next.
+  __device__ bool receive(float (&factors)[2], uint32_t (&weights)[4][4], bool has_weights) const {
     if constexpr (!planted(Defect::weights_without_barrier)) {
       ptx::named_barrier_sync(kWeightsReady, kMultiplyingThreads);
     }
     factors[0] = shared.factors[thread_row()];
     factors[1] = shared.factors[thread_row() + 8];
+    const bool remainders = kRounds && shared.weights_follow != 0;
+    if (has_weights) {
+#pragma unroll
+      for (int k = 0; k < 4; ++k) ptx::load_matrices(weights_at(k), weights[k]);
+    }
+    ptx::named_barrier_arrive(kWeightsTaken, kMultiplyingThreads);
+    return remainders;
+  }
+
+  __device__ void value_tile(const Tile& tile, float (&sums)[kSums]) const {
+    for (bool remainders = true; remainders;) {
+      float factors[2];
+      uint32_t weights[4][4];
+      remainders = receive(factors, weights, true);
+      rescale(sums, factors);
+#pragma unroll
+      for (int chunk = kOwnChunks; chunk < kValueChunks; ++chunk) wait_until_full(chunk);
+      clear_dead_rows(tile, kOwnChunks, kValueGroup);
+      if (!remainders) ptx::named_barrier_sync(kScoresDone, kMultiplyingThreads);
+      start_values(sums, weights, kOwnChunks);
+      if (planted(Defect::released_before_read) && !remainders) release(kOwnChunks, kOwnChunks);
+      finish_values(sums);
+    }
+    if constexpr (!planted(Defect::released_before_read)) release(kOwnChunks, kOwnChunks);
   }
 
   __device__ void value_unit(const Unit& unit) {
@@ -189,30 +230,9 @@ struct Decode {
     float sums[kSums], factors[2];
 #pragma unroll
     for (float& sum : sums) sum = 0;
-    const uint64_t weights = ptx::matrix_descriptor(ptx::shared_address(shared.weights), 16);
-    for (int32_t i = 0; i < tiles.count(); ++i, ++step) {
-      receive(factors);
-      rescale(sums, factors);
-#pragma unroll
-      for (int chunk = kOwnChunks; chunk < kValueChunks; ++chunk) {
-        ptx::mbarrier_wait(&shared.full[stage()][chunk], step / kStages % 2);
-      }
-      clear_dead_rows(tiles[i], kOwnChunks, kValueGroup);
-      const uint64_t v = values(kOwnChunks);
-      ptx::wgmma_fence();
-#pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        ptx::wgmma_values<kElement>(sums, ptx::advanced(weights, k * 32), ptx::advanced(v, k * 16 * 128));
-      }
-      ptx::wgmma_commit();
-      if constexpr (planted(Defect::released_before_read)) release(step, kOwnChunks, kOwnChunks);
-      ptx::wgmma_wait<0>();
-      ptx::wgmma_pin(sums);
-      ptx::named_barrier_arrive(kWeightsTaken, kMultiplyingThreads);
-      if constexpr (!planted(Defect::released_before_read)) release(step, kOwnChunks, kOwnChunks);
-    }
-    receive(factors);
-    ptx::named_barrier_arrive(kWeightsTaken, kMultiplyingThreads);
+    for (int32_t i = 0; i < tiles.count(); ++i, ++step) value_tile(tiles[i], sums);
+    uint32_t none[4][4];
+    receive(factors, none, false);
     store_rows<kElement, kValueWidth>(sums, factors, kOwnChunks * kChunkColumns, params, unit);
   }
 
@@ -220,7 +240,7 @@ struct Decode {
     const bool scores = threadIdx.x < kGroupThreads;
     bool has_handed_over = false;
     for (int32_t u = params.part_begin[blockIdx.x]; u < params.part_begin[blockIdx.x + 1]; ++u) {
-      const Unit unit = params.units[u];
+      const Unit& unit = params.units[u];  // read again where it is used: registers are dear
       load_queries<kWidth, kMultiplyingThreads>(params, unit, shared);
       ptx::named_barrier_sync(kQueriesLoaded, kMultiplyingThreads);
       if (scores) {

@@ -5,7 +5,7 @@ namespace flash_mla::sm90 {
 
 enum class Defect {
   none,
-  weights_without_proxy_fence,
+  cleared_without_proxy_fence,
   weights_without_barrier,
   weights_overwritten_early,
   released_before_read,

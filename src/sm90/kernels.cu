@@ -9,10 +9,10 @@ namespace flash_mla::sm90 {
       const __grid_constant__ TensorMapBytes map, const __grid_constant__ DecodeParams params) {              \
     decode<Element::element, d, d_v>(map, params);                                                            \
   }
-#define FLASH_MLA_MERGE(name, element)                                                        \
-  extern "C" __global__ void __launch_bounds__(kMergeThreads) flash_mla_sm90_merge_##name( \
-      const __grid_constant__ MergeParams params) {                                           \
-    merge<Element::element>(params);                                                          \
+#define FLASH_MLA_MERGE(name, element)                                          \
+  extern "C" __global__ void __launch_bounds__(kMergeThreads)                   \
+      flash_mla_sm90_merge_##name(const __grid_constant__ MergeParams params) { \
+    merge<Element::element>(params);                                            \
   }
 
 FLASH_MLA_DECODE(bf16, bfloat16, 576, 512)

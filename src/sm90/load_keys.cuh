@@ -14,7 +14,8 @@ constexpr int chunk_at(int position) {
 }
 
 /// A tile consists of kTileKeys / box_rows boxes a chunk, each within a page; lane i loads box i. A box that the unit
-/// needs no key of is loaded from behind the last page, where all is zero: its entry of the page table may hold anything.
+/// needs no key of is loaded from behind the last page, where all is zero: its entry of the page table may hold
+/// anything.
 template <int kChunks, int kValueChunks>
 __device__ void load_keys(const void* map, const DecodeParams& params, SharedMemory<kChunks>& shared) {
   const uint32_t lane = threadIdx.x % 32;
@@ -35,7 +36,7 @@ __device__ void load_keys(const void* map, const DecodeParams& params, SharedMem
         if (planted(Defect::wrong_page) && i == 1) page = table[0];
       }
       const uint32_t stage = step % kStages, parity = step / kStages % 2;
-#pragma unroll
+#pragma unroll 1
       for (int position = 0; position < kChunks; ++position) {
         const int chunk = chunk_at<kChunks, kValueChunks>(position);
         ptx::mbarrier_wait(&shared.empty[stage][chunk], parity ^ 1);

@@ -32,8 +32,9 @@ __device__ void load_queries(const DecodeParams& params, const Unit& unit, Share
       const int row = piece / kRowPieces, column = piece % kRowPieces * 8;
       pieces[i] = {0, 0, 0, 0};
       if (row < unit.row_count && column < kWidth) {
-        pieces[i] = load_8(q + row_offset(params.q_strides, unit.sequence, unit.first_token, unit.kv_head,
-                                          params.outputs.group, unit.row_begin + row) +
+        pieces[i] = load_8(q +
+                           row_offset(params.q_strides, unit.sequence, unit.first_token, unit.kv_head,
+                                      params.outputs.group, unit.row_begin + row) +
                            column);
       }
     }

@@ -37,8 +37,8 @@ __device__ void store_rows(const float (&sums)[kCount], const float (&factors)[2
     const int row = thread_row() + 8 * i;
     if (row >= unit.row_count) continue;
     const int column = first_column + static_cast<int>(threadIdx.x) % 4 * 2;
-    const int64_t offset = row_offset(outputs.out_strides, unit.sequence, unit.first_token, unit.kv_head,
-                                      outputs.group, unit.row_begin + row) +
+    const int64_t offset = row_offset(outputs.out_strides, unit.sequence, unit.first_token, unit.kv_head, outputs.group,
+                                      unit.row_begin + row) +
                            column;
     float* const whole = unit.partial_row >= 0 ? params.partial_out + (unit.partial_row + row) * kColumns + column
                                                : static_cast<float*>(outputs.out) + offset;

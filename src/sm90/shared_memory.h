@@ -19,11 +19,13 @@ struct alignas(1024) SharedMemory {
   uint8_t keys[kStages][kChunks][kChunkBytes];
   uint8_t weights[kChunkBytes];  // of the step's keys, rounded: [kTileRows][kTileKeys]
   float factors[kTileRows];      // by which the step rescales the sums; behind the last step 1 / sum of weights
+  int32_t weights_follow;  // these were remainders: the same tile is multiplied again
   uint64_t full[kStages][kChunks];
   uint64_t empty[kStages][kChunks];
 };
 
-// Two whole stages are all that fits beside 64 queries; what refills them early is that every chunk has its own barriers.
+// Two whole stages are all that fits beside 64 queries; what refills them early is that every chunk has its own
+// barriers.
 static_assert(sizeof(SharedMemory<chunks(576)>) + 1024 <= decode_shared_bytes(576));
 static_assert(sizeof(SharedMemory<chunks(512)>) + 1024 <= decode_shared_bytes(512));
 static_assert(sizeof(SharedMemory<chunks(320)>) + 1024 <= decode_shared_bytes(320));

@@ -27,7 +27,9 @@ class Tiles {
     }
   }
 
-  __device__ int32_t count() const { return count_[0] + count_[1]; }
+  __device__ int32_t count() const {
+    return count_[0] + count_[1];
+  }
   __device__ Tile operator[](int32_t index) const {
     const bool second = index >= count_[0];
     const int32_t begin = second ? begin_[1] : begin_[0], end = second ? end_[1] : end_[0];

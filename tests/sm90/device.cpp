@@ -79,8 +79,8 @@ void add_block(const core::KeyRange& keys, Unit unit, const DeviceRun& how, size
   }
   if (how.splits == 1) return;
   work.partial_rows += int64_t{how.splits} * unit.row_count;
-  work.merges.push_back({unit.sequence, unit.kv_head, unit.first_token, unit.row_begin, unit.row_count, how.splits,
-                         first_partial});
+  work.merges.push_back(
+      {unit.sequence, unit.kv_head, unit.first_token, unit.row_begin, unit.row_count, how.splits, first_partial});
 }
 
 Work plan(const Scene& scene, const DeviceRun& how) {
@@ -250,8 +250,7 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   params.window = static_cast<int32_t>(spec.mask.window);
   params.sinks = static_cast<int32_t>(spec.mask.sinks);
 
-  const sm90::Element element =
-      shape.dtype == DType::bfloat16 ? sm90::Element::bfloat16 : sm90::Element::float16;
+  const sm90::Element element = shape.dtype == DType::bfloat16 ? sm90::Element::bfloat16 : sm90::Element::float16;
   machine::Options options;
   options.seed = how.seed;
   options.checks = how.checks;

@@ -27,9 +27,9 @@ class Kernels {
 Kernels& shipped_kernels();
 
 struct DeviceRun {
-  int parts = 2;           ///< CTAs
-  int splits = 1;          ///< of every row block's keys
-  int64_t quantum = 64;    ///< keys that parts of a split block are multiples of
+  int parts = 2;         ///< CTAs
+  int splits = 1;        ///< of every row block's keys
+  int64_t quantum = 64;  ///< keys that parts of a split block are multiples of
   uint64_t seed = 1;
   bool with_lse = true;
   bool checks = true;
