@@ -22,12 +22,12 @@ if(FLASH_MLA_SANITIZE MATCHES "undefined")
 endif()
 
 # flash_mla_add_test(<name> [PUBLIC_API | STANDALONE] [SERIAL] [FULL] SOURCES <file>... [LIBRARIES <target>...]
-#                    [TIMEOUT <seconds>] [ARGUMENTS <argument>...])
+#                    [TIMEOUT <seconds>] [ARGUMENTS <argument>...] [ENVIRONMENT <NAME=value>...])
 # A GoogleTest program whose cases are tests of their own. It links the library with its internals, or with PUBLIC_API the
 # shared library as users see it, with STANDALONE neither. SERIAL: times something, so nothing runs beside it. FULL: only
 # `tools/test --full` runs it.
 function(flash_mla_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "PUBLIC_API;STANDALONE;SERIAL;FULL" "TIMEOUT" "SOURCES;LIBRARIES;ARGUMENTS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "PUBLIC_API;STANDALONE;SERIAL;FULL" "TIMEOUT" "SOURCES;LIBRARIES;ARGUMENTS;ENVIRONMENT")
   add_executable(${name} ${arg_SOURCES})
   if(arg_PUBLIC_API)
     target_link_libraries(${name} PRIVATE flash_mla::flash_mla)
@@ -47,9 +47,10 @@ function(flash_mla_add_test name)
   if(arg_FULL)
     list(APPEND labels full)
   endif()
+  set(environment ${FLASH_MLA_TEST_ENVIRONMENT} ${arg_ENVIRONMENT})
   set(script ${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake)
   file(CONFIGURE OUTPUT ${script} @ONLY CONTENT
-    [[set_tests_properties(${@name@_TESTS} PROPERTIES LABELS "@labels@" ENVIRONMENT "@FLASH_MLA_TEST_ENVIRONMENT@")
+    [[set_tests_properties(${@name@_TESTS} PROPERTIES LABELS "@labels@" ENVIRONMENT "@environment@")
 ]])
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
 endfunction()

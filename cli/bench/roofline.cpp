@@ -8,6 +8,7 @@
 #include "bench/peak_meter.h"
 #include "bench/read_meter.h"
 #include "bench/team.h"
+#include "common/verb.h"
 #include "flash_mla/backend.h"
 #include "flash_mla/executor.h"
 
@@ -57,7 +58,7 @@ double Roofline::scaling() const {
 }
 
 Result<Roofline> measure_roofline(std::string_view backend, DType dtype, int threads) {
-  const Result<BackendInfo> info = find_backend(backend);
+  const Result<BackendInfo> info = find_processor_backend(backend);
   if (!info.ok()) return info.status();
   const Result<PeakProbe> probe = find_probe(info.value().name, dtype);
   if (!probe.ok()) return probe.status();

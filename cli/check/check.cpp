@@ -112,7 +112,7 @@ void print(const CheckResults& results, const std::vector<std::string>& backends
   fmt::print(
       "Worst errors against a float64 reference; the bar: out {:.0e} absolute or {:.2e} relative and cosine distance "
       "{:.0e} "
-      "for each row, lse {:.0e} or {:.2e} and {:.0e}.\n",
+      "for each row, lse {:.0e} or {:.2e} and on the processor {:.0e}.\n",
       kOutAbsolute, kOutRelative, kOutCosine, kLseAbsolute, kLseRelative, kLseAbsoluteCpu);
   constexpr size_t kShown = 20;
   for (size_t i = 0; i < std::min(kShown, results.failures.size()); ++i) {

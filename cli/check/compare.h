@@ -9,7 +9,7 @@
 
 namespace flash_mla::cli {
 
-/// An element of out passes with either; lse has to pass one of its first two, and the third.
+/// An element of out passes with either; lse has to pass one of its first two, and on the processor the third.
 inline constexpr double kOutAbsolute = 8e-4;
 inline constexpr double kOutRelative = 2.01 / 128;
 inline constexpr double kOutCosine = 5e-6;  ///< of each row
@@ -32,6 +32,6 @@ struct Errors {
 /// A row of d_v elements. `expected_lse` -inf says that the row sees no key: out has to be exactly 0 then. NaN and
 /// infinities have to be where the reference has them, and nowhere else.
 Errors compare_row(const float* out, const double* expected, int64_t d_v, double expected_lse);
-Errors compare_lse(float lse, double expected);
+Errors compare_lse(float lse, double expected, bool on_cuda = false);
 
 }  // namespace flash_mla::cli

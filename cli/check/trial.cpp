@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "common/bfloat16.h"
+#include "flash_mla/backend.h"
 
 namespace flash_mla::cli {
 namespace {
@@ -76,6 +78,10 @@ void run_with_openmp(void* /*pool*/, int count, void (*task)(void* context, int 
   for (int i = 0; i < count; ++i) task(context, i);
 }
 
+bool is_on_cuda(std::string_view backend) {
+  return std::ranges::any_of(backends(), [&](const BackendInfo& info) { return info.on_cuda && backend == info.name; });
+}
+
 Errors refused(const std::string& why) {
   Errors errors;
   errors.ratio_to_bar = std::numeric_limits<double>::infinity();
@@ -119,7 +125,7 @@ void Trial::make_arrays(const DataSet& data, const Case& one) {
   }
 }
 
-Errors Trial::judge(const DataSet& data, const Case& one, const ReferenceResult& reference) const {
+Errors Trial::judge(const DataSet& data, const Case& one, const ReferenceResult& reference, bool on_cuda) const {
   const int64_t d_v = data.spec().shape.d_v;
   const int64_t family_heads = data.spec().shape.h_q;
   const RowMap map(data, one);
@@ -137,7 +143,7 @@ Errors Trial::judge(const DataSet& data, const Case& one, const ReferenceResult&
           compare_row(widen(one.out_dtype, element(out_, map, row), d_v, widened), expected, d_v, expected_lse);
       if (one.with_lse) {
         const std::byte* lse = map.ragged() ? lse_.at(row.head, row.token) : lse_.at(row.sequence, row.head, row.token);
-        errors.merge(compare_lse(*reinterpret_cast<const float*>(lse), expected_lse));
+        errors.merge(compare_lse(*reinterpret_cast<const float*>(lse), expected_lse, on_cuda));
       }
       if (errors.missed_rows > 0) errors.first_miss = name_row(map, row) + errors.first_miss;
       errors.missed_rows = errors.missed_rows > 0 ? 1 : 0;
@@ -176,7 +182,7 @@ Errors Trial::run(const DataSet& data, const Case& one, const ReferenceResult& r
   if (one.workers > 0) args.executor = &executor;
   const Status status = decode(plan, args);
   if (!status.ok()) return refused("refused: " + status.message());
-  return judge(data, one, reference);
+  return judge(data, one, reference, is_on_cuda(backend));
 }
 
 }  // namespace flash_mla::cli

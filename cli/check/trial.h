@@ -26,7 +26,7 @@ class Trial {
 
  private:
   void make_arrays(const DataSet& data, const Case& one);
-  Errors judge(const DataSet& data, const Case& one, const ReferenceResult& reference) const;
+  Errors judge(const DataSet& data, const Case& one, const ReferenceResult& reference, bool on_cuda) const;
 
   Array q_;
   Array out_;

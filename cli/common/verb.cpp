@@ -23,6 +23,13 @@ void add_backend_option(CLI::App& verb, std::string& name) {
       ->type_name("NAME");
 }
 
+Result<BackendInfo> find_processor_backend(std::string_view name) {
+  Result<BackendInfo> found = find_backend(name);
+  if (!found.ok() || !found.value().on_cuda) return found;
+  return Status(StatusCode::unsupported,
+                fmt::format("backend = {}: only `check` runs it; expected one of the processor", found.value().name));
+}
+
 void add_threads_option(CLI::App& verb, int& threads) {
   verb.add_option("--threads", threads, "Threads; 0: as many as this process may use")
       ->type_name("N")

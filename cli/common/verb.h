@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "flash_mla/backend.h"
 #include "flash_mla/status.h"
 
 namespace flash_mla::cli {
@@ -21,6 +22,9 @@ CLI::App* add_verb(CLI::App& app, const std::string& name, const std::string& de
 
 /// `--json FILE`.
 void add_json_option(CLI::App& verb, std::string& path);
+/// As find_backend(), of those that take arrays in this process' memory. Errors: also unsupported (a backend of CUDA).
+Result<BackendInfo> find_processor_backend(std::string_view name);
+
 /// `--backend NAME`; empty takes $FLASH_MLA_BACKEND, or the best usable one.
 void add_backend_option(CLI::App& verb, std::string& name);
 /// `--threads N`; 0 means default_num_workers().

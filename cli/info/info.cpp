@@ -56,7 +56,8 @@ Json backends_json() {
                     {"description", backend.description},
                     {"built", backend.built},
                     {"usable", backend.usable},
-                    {"reason", backend.reason}});
+                    {"reason", backend.reason},
+                    {"on_cuda", backend.on_cuda}});
   }
   return rows;
 }

@@ -123,7 +123,7 @@ Result<Trace> load_trace(const Options& options) {
 Result<RunConfig> configure(const Options& options, const Trace& trace) {
   Result<ModelGeometry> model = find_model(options.model);
   if (!model.ok()) return model.status();
-  Result<BackendInfo> backend = find_backend(options.backend);
+  Result<BackendInfo> backend = find_processor_backend(options.backend);
   if (!backend.ok()) return backend.status();
 
   RunConfig config;

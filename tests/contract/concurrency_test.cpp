@@ -88,7 +88,7 @@ TEST(ConcurrencyOfEverythingElse, PlansBackendsAndRefusals) {
     EXPECT_TRUE(find_backend("").ok());
     EXPECT_FALSE(find_backend("none").ok());
     EXPECT_GE(default_num_workers(), 1);
-    EXPECT_EQ(backends().size(), 6u);
+    EXPECT_EQ(backends().size(), 7u);
     const Plan plan = make_plan(scene, {.workers = i % 3});
     DecodeArgs args = scene.args();
     EXPECT_FALSE(decode(plan, args).ok());  // no out

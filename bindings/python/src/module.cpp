@@ -24,6 +24,7 @@ nb::list list_backends() {
     row["built"] = backend.built;
     row["usable"] = backend.usable;
     row["reason"] = backend.reason;
+    row["on_cuda"] = backend.on_cuda;
     rows.append(row);
   }
   return rows;

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "array.h"
+#include "flash_mla/backend.h"
 #include "raise.h"
 
 namespace flash_mla::python {
@@ -113,7 +114,10 @@ void PythonPlan::remake(nb::handle seqlens, nb::handle cu_seqlens_q) {
     spec.mode = options_.mode;
     spec.num_workers = options_.num_workers;
     spec.backend = options_.backend;
-    if (plan_) {
+    if (const Result<BackendInfo> info = find_backend(spec.backend); info.ok() && info.value().on_cuda) {
+      status = {StatusCode::unsupported, std::string("backend = ") + info.value().name +
+                                             ": this package takes arrays in the CPU's memory; expected a CPU backend"};
+    } else if (plan_) {
       status = plan_->remake(spec);
     } else if (Result<Plan> made = Plan::make(spec); made.ok()) {
       plan_ = std::move(made).value();
