@@ -80,6 +80,23 @@ TEST(KvCostCommand, BadInputExitsWith2) {
   expect_error("kv-cost --model gpt2 --json /nonexistent/cost.json", "cannot write");
 }
 
+TEST(KvCacheSuite, TimesEveryOperation) {
+  const TemporaryFolder folder;
+  const CommandResult result = run_command("bench --suite kv-cache --json " + folder.path("k.json"));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const nlohmann::json json = read_json(folder.path("k.json"));
+  EXPECT_EQ(json["suite"], "kv-cache");
+  EXPECT_TRUE(json["complete"]);
+  ASSERT_EQ(json["operations"].size(), 4u) << "pools of 1,000 to 1,000,000 pages";
+  for (const nlohmann::json& row : json["operations"]) {
+    for (const char* what : {"allocate_ns", "free_ns", "lookup_ns", "fork_ns", "append_ns"}) {
+      EXPECT_GT(row[what].get<double>(), 0) << what;
+      EXPECT_LT(row[what].get<double>(), 10000) << what << ": 10 us for what takes tens of ns";
+    }
+  }
+  EXPECT_NE(result.out.find("1000000"), std::string::npos) << result.out;
+}
+
 TEST(KvFiguresCommand, RunsOnTheSample) {
   const TemporaryFolder folder;
   const CommandResult result =

@@ -100,6 +100,36 @@ TEST_F(Replay, ReadsMooncakeTraces) {
   EXPECT_EQ(json["prompt_tokens"], 120);
 }
 
+// Ids stand for 512 tokens each: the second request begins as the first does.
+const std::string kSharedPrefix =
+    "{\"timestamp\": 0, \"input_length\": 1100, \"output_length\": 3, \"hash_ids\": [0, 1, 2]}\n"
+    "{\"timestamp\": 9, \"input_length\": 1300, \"output_length\": 5, \"hash_ids\": [0, 1, 3]}\n";
+
+TEST_F(Replay, SharesPrefixesThatTheTraceNames) {
+  const std::string trace = folder_.file("trace.jsonl", kSharedPrefix);
+  const std::string arguments = "--trace " + trace + " --layers 1 --max-batch 1 --verify 8";
+  const nlohmann::json json = replay(arguments);
+  EXPECT_EQ(json["shared_tokens"], 1024);
+  EXPECT_EQ(json["prompt_tokens"], 1100 + 1300 - 1024);
+  EXPECT_EQ(json["verified"]["failed"], 0);
+  EXPECT_NE(out_.find("1,024 found in the cache"), std::string::npos) << out_;
+  const nlohmann::json apart = replay(arguments + " --no-prefix-cache");
+  EXPECT_EQ(apart["shared_tokens"], 0);
+  EXPECT_EQ(apart["prompt_tokens"], 1100 + 1300);
+  EXPECT_EQ(apart["verified"]["failed"], 0);
+}
+
+TEST_F(Replay, AWindowFreesWhatItLeaves) {
+  const std::string trace = folder_.file("long.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\nt,2000,8\n");
+  const std::string arguments = "--trace " + trace + " --layers 1 --page-size 16 --verify 8 --kv-budget 2048tokens";
+  const auto whole = replay(arguments)["pool_occupancy_mean"].get<double>();
+  const nlohmann::json json = replay(arguments + " --window 64 --sinks 16");
+  EXPECT_EQ(json["verified"]["failed"], 0);
+  EXPECT_EQ(json["tokens"], 8);
+  EXPECT_GT(whole, 0.95);
+  EXPECT_LT(json["pool_occupancy_mean"].get<double>(), 0.1) << "5 pages of a window, one of sinks, of 128";
+}
+
 TEST_F(Replay, TheSameSeedGivesTheSameRun) {
   const std::string arguments = "--trace " + trace_ + " --layers 1 --threads 1 --seed ";
   const nlohmann::json first = replay(arguments + "5");
@@ -201,6 +231,12 @@ TEST_F(Replay, ImpossibleBudgetsNameTheRequest) {
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_EQ(result.err.rfind("flash_mla: error: the KV cache needs ", 0), 0u) << result.err;
   EXPECT_NE(result.err.find("lower --kv-budget or --layers"), std::string::npos) << result.err;
+}
+
+TEST_F(Replay, BackendsOfAGpuAreRefused) {
+  const CommandResult result = run_command("replay --backend sm90 --no-roofline", "FLASH_MLA_CUDA_DRIVER=/nowhere ");
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.err.find("flash_mla: error: backend = sm90 cannot be used here: "), 0u) << result.err;
 }
 
 TEST_F(Replay, UnknownNamesAreErrors) {
