@@ -89,6 +89,8 @@ build_preset() {
 }
 
 python_packages=(numpy ml_dtypes pytest hypothesis mypy scikit-build-core nanobind)
+# CUDA's compiler for the Hopper kernels (271 MB): one version, as what ptxas makes of them is tested.
+nvcc_packages=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 "nvidia-cuda-runtime==13.0.*" "nvidia-cuda-cccl==13.0.*")
 torch_packages=(torch==2.13.0) # 4.7 GB installed: PyPI has no other build for x86-64
 
 # python_environment <name> <package>...: prints the interpreter of a virtual environment with these packages from PyPI. It
@@ -110,4 +112,12 @@ python_environment() {
     printf '%s' "$wanted" >"$folder/complete"
   fi
   printf '%s\n' "$folder/bin/python"
+}
+
+# Prints the path of nvcc: that on PATH, else one from PyPI. Fails if there is none.
+find_nvcc() {
+  local python
+  command -v nvcc && return
+  python=$(python_environment nvcc "${nvcc_packages[@]}") || return 1
+  find "$(dirname "$python")/../lib" -path '*/bin/nvcc' -print -quit | grep .
 }

@@ -59,7 +59,8 @@ struct Decode {
     for (int position = 0; position < kChunks; ++position) {
       const int chunk = chunk_at<kChunks, kValueChunks>(position);
       wait_until_full(chunk);
-      ptx::wgmma_fence();  // ptxas sees the wait's loop and would insert one
+      // For every chunk: ptxas sees the loop in which the wait spins, and would insert one.
+      if constexpr (!planted(Defect::scores_without_wgmma_fence)) ptx::wgmma_fence();
 #pragma unroll
       for (int k = 0; k < kChunkColumns; k += 16) {
         if (chunk * kChunkColumns + k >= kWidth) continue;
@@ -147,7 +148,8 @@ struct Decode {
     if (!is_first) ptx::named_barrier_arrive(kScoresDone, kMultiplyingThreads);
     float factors[2];
     const bool stands_out = softmax.step(scores, tile, params, factors);
-    const bool refines = kRounds && ptx::named_barrier_any(kScoringGroup, kGroupThreads, stands_out);
+    const bool refines = kRounds && !planted(Defect::remainders_forgotten) &&
+                         ptx::named_barrier_any(kScoringGroup, kGroupThreads, stands_out);
     for (bool remainders = refines;; remainders = false) {
       uint32_t weights[4][4];
       pack(scores, remainders, weights);
@@ -242,7 +244,9 @@ struct Decode {
     for (int32_t u = params.part_begin[blockIdx.x]; u < params.part_begin[blockIdx.x + 1]; ++u) {
       const Unit& unit = params.units[u];  // read again where it is used: registers are dear
       load_queries<kWidth, kMultiplyingThreads>(params, unit, shared);
-      ptx::named_barrier_sync(kQueriesLoaded, kMultiplyingThreads);
+      if constexpr (!planted(Defect::queries_without_barrier)) {
+        ptx::named_barrier_sync(kQueriesLoaded, kMultiplyingThreads);
+      }
       if (scores) {
         score_unit(unit, has_handed_over);
       } else {

@@ -1,4 +1,4 @@
-// The kernels by name. FLASH_MLA_SM90_ONLY restricts them to bfloat16 with widths 576 and 512, for tests of defects.
+// The kernels by name. FLASH_MLA_SM90_ONLY restricts them to bfloat16 with widths 288 and 256, for tests of defects.
 #include "sm90/decode.cuh"
 #include "sm90/merge.cuh"
 
@@ -15,13 +15,13 @@ namespace flash_mla::sm90 {
     merge<Element::element>(params);                                            \
   }
 
-FLASH_MLA_DECODE(bf16, bfloat16, 576, 512)
+FLASH_MLA_DECODE(bf16, bfloat16, 288, 256)
 FLASH_MLA_MERGE(bf16, bfloat16)
 
 #ifndef FLASH_MLA_SM90_ONLY
 FLASH_MLA_DECODE(bf16, bfloat16, 512, 512)
 FLASH_MLA_DECODE(bf16, bfloat16, 320, 256)
-FLASH_MLA_DECODE(bf16, bfloat16, 288, 256)
+FLASH_MLA_DECODE(bf16, bfloat16, 576, 512)
 FLASH_MLA_DECODE(fp16, float16, 576, 512)
 FLASH_MLA_DECODE(fp16, float16, 512, 512)
 FLASH_MLA_DECODE(fp16, float16, 320, 256)

@@ -39,7 +39,7 @@ __device__ void load_keys(const void* map, const DecodeParams& params, SharedMem
 #pragma unroll 1
       for (int position = 0; position < kChunks; ++position) {
         const int chunk = chunk_at<kChunks, kValueChunks>(position);
-        ptx::mbarrier_wait(&shared.empty[stage][chunk], parity ^ 1);
+        ptx::mbarrier_wait(&shared.empty[stage][chunk], parity ^ (planted(Defect::wrong_parity) ? 0 : 1));
         uint64_t* const full = &shared.full[stage][chunk];
         if (lane == 0) ptx::mbarrier_arrive_expecting(full, planted(Defect::expects_too_little) ? 4096 : kChunkBytes);
         __syncwarp();

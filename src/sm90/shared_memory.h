@@ -19,7 +19,7 @@ struct alignas(1024) SharedMemory {
   uint8_t keys[kStages][kChunks][kChunkBytes];
   uint8_t weights[kChunkBytes];  // of the step's keys, rounded: [kTileRows][kTileKeys]
   float factors[kTileRows];      // by which the step rescales the sums; behind the last step 1 / sum of weights
-  int32_t weights_follow;  // these were remainders: the same tile is multiplied again
+  int32_t weights_follow;        // these were remainders: the same tile is multiplied again
   uint64_t full[kStages][kChunks];
   uint64_t empty[kStages][kChunks];
 };

@@ -87,7 +87,7 @@ struct Softmax {
       const Visible& row = limits[j / 2 % 2];
       const bool seen =
           in_tile >= tile.begin && in_tile < tile.end && key < row.end && (key >= row.begin || key < sinks);
-      if (!seen) scores[j] = -INFINITY;
+      if (!seen && !(planted(Defect::tail_rows_not_masked) && in_tile >= tile.end)) scores[j] = -INFINITY;
     }
   }
 };

@@ -49,7 +49,8 @@ struct Visible {
 __device__ __forceinline__ Visible visible(const DecodeParams& params, const Unit& unit, int32_t token) {
   const int32_t hidden = unit.s_q - 1 - token - (planted(Defect::causal_off_by_one) ? 1 : 0);
   const int32_t end = params.causal != 0 ? max(0, unit.s_k - hidden) : unit.s_k;
-  return {params.window != 0 ? max(0, end - params.window) : 0, end};
+  const int32_t window = params.window + (planted(Defect::window_off_by_one) ? 1 : 0);
+  return {params.window != 0 ? max(0, end - window) : 0, end};
 }
 
 /// Offset of a row of a KV head in q, out or lse.
