@@ -8,7 +8,7 @@ build_packages=(
   g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev
   gnuplot-nox                                # plots
   libdnnl-dev                                # matrix products of the model runtime (oneDNN)
-  libpcre2-dev pkgconf                       # its tokenizers' regular expressions
+  libpcre2-dev libutf8proc-dev pkgconf       # its tokenizers' regular expressions and normal forms
   libgtest-dev                               # the release build declares its tests
 )
 test_packages=(

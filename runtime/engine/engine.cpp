@@ -89,12 +89,12 @@ Status Engine::finish(const Sequence* sequence) {
   return {};
 }
 
-Status Engine::preempt_last() {
-  Owned last = std::move(running_.back());
-  running_.pop_back();
-  FLASH_MLA_RUNTIME_TRY(cache_.remove_sequence(last->id));
-  last->id = -1;
-  waiting_.push_front(std::move(last));
+Status Engine::preempt(size_t index) {
+  Owned sequence = std::move(running_[index]);
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
+  FLASH_MLA_RUNTIME_TRY(cache_.remove_sequence(sequence->id));
+  sequence->id = -1;
+  waiting_.push_front(std::move(sequence));
   return {};
 }
 
@@ -131,7 +131,7 @@ Status Engine::schedule_running(int64_t& budget) {
       // The youngest gives way; those before i have their slots for this step already.
       ++statistics_.preemptions;
       const bool itself = running_.back().get() == sequence;
-      FLASH_MLA_RUNTIME_TRY(preempt_last());
+      FLASH_MLA_RUNTIME_TRY(preempt(running_.size() - 1));
       if (itself) return {};
     }
   }
@@ -152,7 +152,7 @@ Status Engine::schedule_waiting(int64_t& budget) {
     running_.back()->id = started.value().id;
     const Result<bool> grown = grow(*running_.back(), budget);
     if (!grown.ok()) return grown.status();
-    if (!grown.value()) return preempt_last();
+    if (!grown.value()) return preempt(running_.size() - 1);
   }
   return {};
 }
@@ -231,8 +231,13 @@ Result<std::vector<NewToken>> Engine::draw(const Step& step, std::span<const flo
     if (fresh.finish != Finish::no) FLASH_MLA_RUNTIME_TRY(finish(&sequence));
   }
   if (row != step.logit_tokens.size()) return invalid("{} logits for {} sequences", step.logit_tokens.size(), row);
-  // Without a cache nothing is kept: all sequences begin again, in their order.
-  while (!options_.keep_cache && !running_.empty()) FLASH_MLA_RUNTIME_TRY(preempt_last());
+  // Without a cache nothing is kept once a token has been drawn: these sequences begin again, in their order.
+  for (size_t i = running_.size(); !options_.keep_cache && i-- > 0;) {
+    const int64_t request = running_[i]->request;
+    const bool drew =
+        std::any_of(drawn.begin(), drawn.end(), [&](const NewToken& one) { return one.request == request; });
+    if (drew) FLASH_MLA_RUNTIME_TRY(preempt(i));
+  }
   return drawn;
 }
 

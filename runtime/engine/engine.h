@@ -114,7 +114,7 @@ class Engine {
   Status schedule_waiting(int64_t& budget);
   /// Takes slots for the next tokens of a sequence. False: there are no pages for them.
   Result<bool> grow(Sequence& sequence, int64_t& budget);
-  Status preempt_last();
+  Status preempt(size_t index);
   Step gather();
   Result<std::vector<NewToken>> draw(const Step& step, std::span<const float> logits);
   Status finish(const Sequence* sequence);
