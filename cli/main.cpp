@@ -14,6 +14,9 @@ void add_check(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_replay(CLI::App& app);
 void add_kv_cost(CLI::App& app);
+#ifdef FLASH_MLA_HAS_RUNTIME
+void add_generate(CLI::App& app);
+#endif
 }  // namespace flash_mla::cli
 
 int main(int argc, char** argv) {
@@ -29,6 +32,9 @@ int main(int argc, char** argv) {
   cli::add_bench(app);
   cli::add_replay(app);
   cli::add_kv_cost(app);
+#ifdef FLASH_MLA_HAS_RUNTIME
+  cli::add_generate(app);
+#endif
 
   try {
     app.parse(argc, argv);

@@ -7,10 +7,12 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_packages=(
   g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev
   gnuplot-nox                                # plots
+  libdnnl-dev                                # matrix products of the model runtime (oneDNN)
+  libpcre2-dev libutf8proc-dev pkgconf       # its tokenizers' regular expressions and normal forms
   libgtest-dev                               # the release build declares its tests
 )
 test_packages=(
-  googletest pkgconf                         # GoogleTest's sources, for cross builds; the package's tests
+  googletest                                 # its sources, for cross builds
   g++-aarch64-linux-gnu qemu-user-static     # the NEON backends, and old x86-64 machines
   clang libclang-rt-14-dev libomp-dev        # libFuzzer
   clang-format clang-tidy shellcheck git     # lint
