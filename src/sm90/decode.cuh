@@ -6,6 +6,7 @@
 #include "ptx/copy.h"
 #include "ptx/registers.h"
 #include "ptx/wgmma.h"
+#include "sm90/live_anomaly.cuh"
 #include "sm90/load_keys.cuh"
 #include "sm90/load_queries.cuh"
 #include "sm90/output.cuh"
@@ -85,6 +86,15 @@ struct Decode {
     ptx::named_barrier_sync(barrier, kGroupThreads);
   }
 
+  /// Makes the group's chunks of the tile fit to be multiplied by weights of zero.
+  __device__ void sanitise(const Unit& unit, const Tile& tile, int first_chunk, float (&sums)[kSums],
+                           uint32_t barrier) const {
+    clear_dead_rows(tile, first_chunk, barrier);
+    if (!rows_differ(params, unit, tile) || planted(Defect::live_anomaly_spreads)) return;
+    auto& chunks = *reinterpret_cast<uint8_t(*)[kOwnChunks][kChunkBytes]>(shared.keys[stage()][first_chunk]);
+    set_anomalies_apart<kElement>(params, unit, tile, chunks, sums, barrier);
+  }
+
   static __device__ void rescale(float (&sums)[kSums], const float (&factors)[2]) {
 #pragma unroll
     for (int i = 0; i < kSums; ++i) sums[i] *= factors[i / 2 % 2];
@@ -138,8 +148,8 @@ struct Decode {
     ptx::wgmma_pin(sums);
   }
 
-  __device__ void score_tile(const Tile& tile, bool is_first, bool is_last, Softmax& softmax, float (&sums)[kSums],
-                             bool& has_handed_over) const {
+  __device__ void score_tile(const Unit& unit, const Tile& tile, bool is_first, bool is_last, Softmax& softmax,
+                             float (&sums)[kSums], bool& has_handed_over) const {
     float scores[32];
     start_scores(scores);
     ptx::wgmma_wait<0>();
@@ -150,6 +160,7 @@ struct Decode {
     const bool stands_out = softmax.step(scores, tile, params, factors);
     const bool refines = kRounds && !planted(Defect::remainders_forgotten) &&
                          ptx::named_barrier_any(kScoringGroup, kGroupThreads, stands_out);
+    sanitise(unit, tile, 0, sums, kScoringGroup);
     for (bool remainders = refines;; remainders = false) {
       uint32_t weights[4][4];
       pack(scores, remainders, weights);
@@ -160,7 +171,6 @@ struct Decode {
       hand_over(factors, remainders);
       if (!remainders && is_last) ptx::named_barrier_arrive(kScoresDone, kMultiplyingThreads);
       rescale(sums, factors);
-      clear_dead_rows(tile, 0, kScoringGroup);
       start_values(sums, weights, 0);
       finish_values(sums);
       if (!remainders) break;
@@ -177,7 +187,7 @@ struct Decode {
     for (float& sum : sums) sum = 0;
     const int32_t count = tiles.count();
     for (int32_t i = 0; i < count; ++i, ++step) {
-      score_tile(tiles[i], i == 0, i == count - 1, softmax, sums, has_handed_over);
+      score_tile(unit, tiles[i], i == 0, i == count - 1, softmax, sums, has_handed_over);
     }
     float factors[2];
 #pragma unroll
@@ -210,7 +220,7 @@ struct Decode {
     return remainders;
   }
 
-  __device__ void value_tile(const Tile& tile, float (&sums)[kSums]) const {
+  __device__ void value_tile(const Unit& unit, const Tile& tile, float (&sums)[kSums]) const {
     for (bool remainders = true; remainders;) {
       float factors[2];
       uint32_t weights[4][4];
@@ -218,7 +228,7 @@ struct Decode {
       rescale(sums, factors);
 #pragma unroll
       for (int chunk = kOwnChunks; chunk < kValueChunks; ++chunk) wait_until_full(chunk);
-      clear_dead_rows(tile, kOwnChunks, kValueGroup);
+      sanitise(unit, tile, kOwnChunks, sums, kValueGroup);
       if (!remainders) ptx::named_barrier_sync(kScoresDone, kMultiplyingThreads);
       start_values(sums, weights, kOwnChunks);
       if (planted(Defect::released_before_read) && !remainders) release(kOwnChunks, kOwnChunks);
@@ -232,7 +242,7 @@ struct Decode {
     float sums[kSums], factors[2];
 #pragma unroll
     for (float& sum : sums) sum = 0;
-    for (int32_t i = 0; i < tiles.count(); ++i, ++step) value_tile(tiles[i], sums);
+    for (int32_t i = 0; i < tiles.count(); ++i, ++step) value_tile(unit, tiles[i], sums);
     uint32_t none[4][4];
     receive(factors, none, false);
     store_rows<kElement, kValueWidth>(sums, factors, kOwnChunks * kChunkColumns, params, unit);

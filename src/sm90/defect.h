@@ -9,6 +9,7 @@ enum class Defect {
   cleared_without_proxy_fence,
   dead_rows_kept,
   expects_too_little,
+  live_anomaly_spreads,
   part_not_merged,
   queries_without_proxy_fence,
   queries_without_barrier,
