@@ -145,7 +145,8 @@ TEST(PlanArguments, ModeAndWorkers) {
 TEST(PlanArguments, Backend) {
   expect_refused(
       false, [](PlanSpec& spec) { spec.backend = "avx1024"; },
-      "backend = avx1024; expected one of avx512_bf16, avx512, avx2, neon_bf16, neon, scalar, sm90", StatusCode::not_found);
+      "backend = avx1024; expected one of avx512_bf16, avx512, avx2, neon_bf16, neon, scalar, sm90",
+      StatusCode::not_found);
   for (const BackendInfo& backend : backends()) {
     if (backend.usable) continue;
     expect_refused(
