@@ -6,7 +6,7 @@ import torch
 import transformers
 
 YARN = {
-    "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 64,
+    "rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 64,
     "mscale": 0.707, "mscale_all_dim": 1.0, "beta_fast": 32, "beta_slow": 1,
 }
 LLAMA3 = {
@@ -51,7 +51,6 @@ def write(name, folder, dtype=torch.float32, shard_size=None):
     family, kind, settings = MODELS[name]
     config = getattr(transformers, family + "Config")(**settings)
     torch.manual_seed(sum(name.encode()))
-    # SDPA keeps what PyTorch itself checks out of the comparison.
     model = getattr(transformers, family + kind)(config).eval()
     with torch.no_grad():
         for key, value in list(model.named_parameters()) + list(model.named_buffers()):

@@ -1,6 +1,8 @@
 // Runs the runtime on token ids, for the Python tests: reads a JSON object from a file, prints one.
 //   {"model": folder, "precision": "float32" | "bfloat16", "engine": {options}, "backend": name,
-//    "logits": [[ids]...]                       -> "logits": [[[numbers]...]...], after every token
+//    "logits": [[ids]...], "snapshot": path     -> "logits": [[[numbers]...]...], after every token; with a path, the
+//    cache
+//                                                  is saved there and restored before the last chunk
 //    "generate": [{"prompt": [ids], "max_tokens": n, ...}...], "cancel_after": n
 //                                               -> "tokens": [[ids]...], "statistics": {...}}
 #include <fmt/format.h>
@@ -36,18 +38,26 @@ EngineOptions options_of(const json& given) {
 }
 
 /// Logits after every token of a prompt, run in chunks through a cache of its own.
-Result<json> all_logits(Model& model, const EngineOptions& options, const std::vector<int32_t>& prompt) {
+Result<json> all_logits(Model& model, const EngineOptions& options, const std::vector<int32_t>& prompt,
+                        const std::string& snapshot) {
   KvCacheGeometry geometry;
   geometry.page_size = options.page_size;
   geometry.num_pages = static_cast<int64_t>(prompt.size()) / options.page_size + 1;
   geometry.max_sequences = 1;
   geometry.max_tokens = model.config().positions;
   KvCache cache = KvCache::make(geometry).value();
-  const CacheArrays arrays = CacheArrays::make(model.config(), model.precision(), geometry).value();
+  CacheArrays arrays = CacheArrays::make(model.config(), model.precision(), geometry).value();
   const int64_t id = cache.add_sequence().value();
   json rows = json::array();
   const auto length = static_cast<int64_t>(prompt.size());
   for (int64_t first = 0; first < length; first += options.chunk) {
+    if (!snapshot.empty() && first + options.chunk >= length) {
+      if (Status status = cache.snapshot(snapshot, arrays.pages()); !status.ok()) return status;
+      arrays = CacheArrays::make(model.config(), model.precision(), geometry).value();
+      Result<KvCache> restored = KvCache::restore(snapshot, arrays.pages());
+      if (!restored.ok()) return restored.status();
+      cache = std::move(restored).value();
+    }
     Step step;
     step.cache = &cache;
     step.arrays = &arrays;
@@ -120,7 +130,8 @@ int run(const json& given) {
   if (!model.ok()) return fail(model.status());
   json result;
   for (const json& prompt : given.value("logits", json::array())) {
-    Result<json> rows = all_logits(model.value(), options, prompt.get<std::vector<int32_t>>());
+    Result<json> rows =
+        all_logits(model.value(), options, prompt.get<std::vector<int32_t>>(), given.value("snapshot", ""));
     if (!rows.ok()) return fail(rows.status());
     result["logits"].push_back(std::move(rows).value());
   }
