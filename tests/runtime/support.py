@@ -10,7 +10,8 @@ COMMAND = os.environ["FLASH_MLA_COMMAND"]
 
 
 def run(program, *arguments, **options):
-    return subprocess.run([str(program), *map(str, arguments)], capture_output=True, timeout=300, check=False, **options)
+    words = [word if isinstance(word, bytes) else str(word) for word in (program, *arguments)]
+    return subprocess.run(words, capture_output=True, timeout=300, check=False, **options)
 
 
 def run_probe(name, *arguments):

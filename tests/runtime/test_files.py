@@ -67,7 +67,7 @@ def test_older_configs(folder, model_of, tmp_path):
     ("rope_parameters", {"rope_type": "longrope"}, 'rope_parameters: rope_type is "longrope"'),
     ("rope_parameters", [1], "rope_parameters is [1]: must be an object"),
     ("norm_topk_prob", 1, "norm_topk_prob is 1: must be true or false"),
-    ("eos_token_id", [-1], "eos_token_id is -1: must be token ids"),
+    ("eos_token_id", [-1], "eos_token_id is [-1]: must be token ids"),
     ("q_lora_rank", 25, "must be [25,64], as config.json has it"),
     ("num_hidden_layers", 4, "lacks the weight 'model.layers.3."),
 ])
