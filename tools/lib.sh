@@ -93,7 +93,7 @@ build_preset() {
 python_packages=(numpy ml_dtypes pytest hypothesis mypy scikit-build-core nanobind)
 # CUDA's compiler for the Hopper kernels (271 MB): one version, as what ptxas makes of them is tested.
 nvcc_packages=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 "nvidia-cuda-runtime==13.0.*" "nvidia-cuda-cccl==13.0.*")
-torch_packages=(torch==2.13.0) # 4.7 GB installed: PyPI has no other build for x86-64
+torch_packages=(torch==2.13.0 transformers==5.24.0) # 4.7 GB installed: PyPI has no other torch for x86-64; transformers: models to compare with
 
 # python_environment <name> <package>...: prints the interpreter of a virtual environment with these packages from PyPI. It
 # lies outside the tree, is made once, and is made anew when the list changes. Fails if it cannot be made.
