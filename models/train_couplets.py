@@ -160,7 +160,7 @@ def save(model: DeepseekV3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folde
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=400, help="passes over the couplets (default 400)")
+    parser.add_argument("--epochs", type=int, default=150, help="passes over the couplets (default 150)")
     parser.add_argument("--out", type=Path, default=FOLDER / "couplets", help="folder to write to")
     options = parser.parse_args()
     torch.set_num_threads(1)
