@@ -81,7 +81,8 @@ class ForcedBackend : public PerBackend {
   static std::string mark_of(const std::string& backend) {
     const std::map<std::string, std::string> marks = {
         {"avx512_bf16", "::Avx512Bf16Math"}, {"avx512", "::Avx512>"}, {"avx2", "::Avx2>"},
-        {"neon_bf16", "::NeonBf16Math"},     {"neon", "::Neon>"},     {"scalar", "::Scalar>"}};
+        {"neon_bf16", "::NeonBf16Math"},     {"neon", "::Neon>"},     {"scalar", "::Scalar>"},
+        {"sm90", "flash_mla::cuda::"}};
     return marks.at(backend);
   }
 
