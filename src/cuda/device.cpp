@@ -11,7 +11,7 @@ namespace flash_mla::cuda {
 
 namespace {
 
-constexpr const char* kNoKernels = "built without its kernels: nvcc was not there";
+constexpr const char* kNoKernels = "built without its kernels: without nvcc, or with FLASH_MLA_NVCC off";
 
 struct Loaded {
   Module module = nullptr;

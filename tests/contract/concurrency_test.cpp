@@ -62,7 +62,7 @@ TEST_P(Concurrency, ThreadsOfOneCall) {
   EXPECT_GT(make_plan(scene, with).num_split_units(), 0);
   const Output expected = run(scene, with);
   with.executor = &threads;
-  for (int repeat = 0; repeat < 5; ++repeat) EXPECT_EQ(run(scene, with), expected);
+  for (int repeat = 0; repeat < 25; ++repeat) EXPECT_EQ(run(scene, with), expected);
 }
 
 TEST_P(Concurrency, ThreadsOfManyCalls) {
