@@ -51,7 +51,7 @@ class DeviceCall {
  public:
   Status run(const PlanSpec& given, const DecodeArgs& args) {
     if (!ready_) {
-      if (const Status status = cuda_use_device(0); !status.ok()) return status;
+      if (Status status = cuda_use_device(0); !status.ok()) return status;
       ready_ = true;
     }
     PlanSpec spec = given;
@@ -67,23 +67,23 @@ class DeviceCall {
                                                        {seqlens_, &there.seqlens},
                                                        {cu_seqlens_q_, &there.cu_seqlens_q}};
     for (const auto& [mirror, view] : inputs) {
-      if (const Status status = mirror.place(*view); !status.ok()) return status;
+      if (Status status = mirror.place(*view); !status.ok()) return status;
       *view = mirror.at_device(*view);
     }
     const std::pair<Mirror&, Tensor*> outputs[] = {{out_, &there.out}, {lse_, &there.lse}};
     for (const auto& [mirror, view] : outputs) {
-      if (const Status status = mirror.place(*view); !status.ok()) return status;
+      if (Status status = mirror.place(*view); !status.ok()) return status;
       *view = mirror.at_device(*view);
     }
-    if (const Status status = place_workspace(plan.value().workspace_size()); !status.ok()) return status;
+    if (Status status = place_workspace(plan.value().workspace_size()); !status.ok()) return status;
     there.workspace = workspace_.data();
     there.workspace_size = plan.value().workspace_size();
 
-    if (const Status status = plan.value().upload(there.workspace, there.workspace_size, nullptr); !status.ok())
+    if (Status status = plan.value().upload(there.workspace, there.workspace_size, nullptr); !status.ok())
       return status;
-    if (const Status status = decode(plan.value(), there); !status.ok()) return status;
-    if (const Status status = cuda_synchronize(nullptr); !status.ok()) return status;
-    if (const Status status = out_.copy_back(args.out); !status.ok()) return status;
+    if (Status status = decode(plan.value(), there); !status.ok()) return status;
+    if (Status status = cuda_synchronize(nullptr); !status.ok()) return status;
+    if (Status status = out_.copy_back(args.out); !status.ok()) return status;
     return args.lse.absent() ? Status() : lse_.copy_back(args.lse);
   }
 

@@ -42,6 +42,7 @@ class FLASH_MLA_API CudaMemory {
   Status read(void* to, size_t offset, size_t count) const;
 
   /// An address on the device: not to be followed here.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the driver gives addresses as integers
   [[nodiscard]] void* data() const { return reinterpret_cast<void*>(address_); }
   [[nodiscard]] size_t size() const { return size_; }
 

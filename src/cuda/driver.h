@@ -8,11 +8,13 @@
 namespace flash_mla::cuda {
 
 struct Driver {
+// NOLINTBEGIN(bugprone-macro-parentheses): a type and a name
 #define FLASH_MLA_DECLARE(member, name, type) \
   using Type_##member = type;                 \
   Type_##member* member = nullptr;
   FLASH_MLA_CUDA_ENTRY_POINTS(FLASH_MLA_DECLARE)
 #undef FLASH_MLA_DECLARE
+  // NOLINTEND(bugprone-macro-parentheses)
 };
 
 /// $FLASH_MLA_CUDA_DRIVER, or libcuda.so.1; opened and initialised once, and kept. Errors: unsupported (the message

@@ -25,7 +25,8 @@ int tile_keys(int64_t rows) {
 }
 
 double key_cost(const DecodeShape& shape, int64_t rows, double flops_per_ns) {
-  const double lanes = static_cast<double>((rows + 15) / 16 * 16);
+  const int64_t panels = (rows + 15) / 16;
+  const double lanes = 16.0 * static_cast<double>(panels);
   return 2.0 * (lanes * static_cast<double>(shape.d) + static_cast<double>(rows * shape.d_v)) / flops_per_ns;
 }
 
