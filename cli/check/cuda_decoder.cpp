@@ -91,8 +91,9 @@ class DeviceCall {
   Status place_workspace(size_t bytes) {
     if (bytes <= workspace_.size()) return {};
     Result<CudaMemory> memory = CudaMemory::allocate(bytes);
-    if (memory.ok()) workspace_ = std::move(memory).value();
-    return memory.status();
+    if (!memory.ok()) return memory.status();
+    workspace_ = std::move(memory).value();
+    return {};
   }
 
   bool ready_ = false;
