@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <numbers>
 
 #include "cuda/device.h"
 #include "dispatch/plan_state.h"
@@ -16,7 +17,6 @@ using internal::PlanState;
 using sm90::RowStrides;
 
 constexpr int64_t kLargest32 = std::numeric_limits<int32_t>::max();
-constexpr double kLog2E = 1.4426950408889634;
 
 sm90::Element element_of(DType dtype) {
   return dtype == DType::bfloat16 ? sm90::Element::bfloat16 : sm90::Element::float16;
@@ -86,7 +86,7 @@ sm90::DecodeParams decode_params(const PlanState& plan, const Problem& problem, 
   params.num_pages = problem.num_pages;
   params.partial_out = reinterpret_cast<float*>(const_cast<char*>(workspace) + layout.partial_out);
   params.partial_lse = reinterpret_cast<float*>(const_cast<char*>(workspace) + layout.partial_lse);
-  params.scale_log2 = static_cast<float>(problem.scale * kLog2E);
+  params.scale_log2 = static_cast<float>(problem.scale * std::numbers::log2e);
   params.page_size = static_cast<int32_t>(problem.shape.page_size);
   params.causal = plan.mask.causal ? 1 : 0;
   params.window = plan.mask.window > kLargest32 ? 0 : static_cast<int32_t>(plan.mask.window);
@@ -119,6 +119,8 @@ Status check_shape(const DecodeShape& shape) {
 Status bind_plan(const DecodeShape& shape, int& num_workers, int& device) {
   const Result<Current> found = current();
   if (!found.ok()) return found.status();
+  const Result<int> sms = num_sms(found.value());
+  if (!sms.ok()) return sms.status();
   const sm90::Element element = element_of(shape.dtype);
   for (const auto& [name, bytes] :
        {std::pair{sm90::decode_kernel_name(element, shape.d, shape.d_v), sm90::decode_shared_bytes(shape.d)},
@@ -127,7 +129,7 @@ Status bind_plan(const DecodeShape& shape, int& num_workers, int& device) {
     if (!loaded.ok()) return loaded.status();
   }
   device = found.value().device;
-  if (num_workers == 0) num_workers = found.value().num_sms;
+  if (num_workers == 0) num_workers = sms.value();
   return {};
 }
 

@@ -77,6 +77,11 @@ Result<Current> current() {
     return core::invalid("this thread has no current CUDA context: make one current first (cuda_use_device() does)");
   }
   FLASH_MLA_RETURN_IF_ERROR(check(driver, driver.current_device(&current.device), "cuCtxGetDevice"));
+  return current;
+}
+
+Result<int> num_sms(const Current& current) {
+  const Driver& driver = *current.driver;
   bool fits = false;
   const Result<std::string> described = describe(driver, current.device, fits);
   if (!described.ok()) return described.status();
@@ -84,10 +89,10 @@ Result<Current> current() {
     return core::error(StatusCode::unsupported, "device {}: {}; the sm90 kernels need 9.0", current.device,
                        described.value());
   }
-  FLASH_MLA_RETURN_IF_ERROR(check(driver,
-                                  driver.device_attribute(&current.num_sms, DeviceAttribute::num_sms, current.device),
-                                  "cuDeviceGetAttribute"));
-  return current;
+  int count = 0;
+  FLASH_MLA_RETURN_IF_ERROR(
+      check(driver, driver.device_attribute(&count, DeviceAttribute::num_sms, current.device), "cuDeviceGetAttribute"));
+  return count;
 }
 
 std::string why_unusable() {

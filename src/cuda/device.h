@@ -12,12 +12,15 @@ struct Current {
   const Driver* driver = nullptr;
   Context context = nullptr;
   Device device = 0;
-  int num_sms = 0;
 };
 
-/// Errors: unsupported (no kernels in this build, no driver, a device of another architecture), invalid_argument (the
+/// Allocates nothing on success. Errors: unsupported (no kernels in this build, no driver), invalid_argument (the
 /// thread has no current context), device_error.
 Result<Current> current();
+
+/// The streaming multiprocessors of a device that can run the kernels. Errors: unsupported (another architecture),
+/// device_error.
+Result<int> num_sms(const Current& current);
 
 /// Why no device here can run the kernels; empty if one can.
 std::string why_unusable();
