@@ -69,9 +69,7 @@ CheckResults run(const Options& options, std::vector<Family> families, const std
     progress.update(static_cast<int64_t>(done * static_cast<double>(kSteps)));
     return !interrupted();
   };
-  const bool on_cuda = std::ranges::any_of(
-      flash_mla::backends(), [&](const BackendInfo& info) { return info.on_cuda && backends.front() == info.name; });
-  return run_check(plan, on_cuda ? cuda_decoder() : library_decoder());
+  return run_check(plan, is_on_cuda(backends.front()) ? cuda_decoder() : library_decoder());
 }
 
 std::vector<std::string> cells(const std::string& group, const std::string& backend, int64_t cases, int64_t failed,

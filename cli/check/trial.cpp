@@ -78,10 +78,6 @@ void run_with_openmp(void* /*pool*/, int count, void (*task)(void* context, int 
   for (int i = 0; i < count; ++i) task(context, i);
 }
 
-bool is_on_cuda(std::string_view backend) {
-  return std::ranges::any_of(backends(), [&](const BackendInfo& info) { return info.on_cuda && backend == info.name; });
-}
-
 Errors refused(const std::string& why) {
   Errors errors;
   errors.ratio_to_bar = std::numeric_limits<double>::infinity();
@@ -91,6 +87,10 @@ Errors refused(const std::string& why) {
 }
 
 }  // namespace
+
+bool is_on_cuda(std::string_view backend) {
+  return std::ranges::any_of(backends(), [&](const BackendInfo& info) { return info.on_cuda && backend == info.name; });
+}
 
 Decoder library_decoder() {
   return [workspace = std::make_shared<Buffer>()](const PlanSpec& spec, const DecodeArgs& args) -> Status {

@@ -18,6 +18,9 @@ using Decoder = std::function<Status(const PlanSpec& spec, const DecodeArgs& arg
 /// The library: Plan::make() and decode(), with a workspace of the plan's size.
 Decoder library_decoder();
 
+/// Whether it names a backend whose arrays lie in a CUDA device's memory.
+bool is_on_cuda(std::string_view backend);
+
 class Trial {
  public:
   /// `reference` is the family's, for this case's mask. A refused call is a miss.
