@@ -107,98 +107,52 @@ __device__ __forceinline__ uint64_t advanced(uint64_t descriptor, uint32_t bytes
   "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127" \
   "}"
 
+/// One wgmma for either type of element; d is added to if the operand `add` is not 0.
+#define FLASH_MLA_WGMMA(shape, add, d, rest, d_operands, ...)                                            \
+  if constexpr (kElement == sm90::Element::bfloat16) {                                                   \
+    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, " add ", 0;\nwgmma.mma_async.sync.aligned." shape \
+                 ".f32.bf16.bf16 " d ", " rest ";\n}\n"                                                  \
+                 : d_operands                                                                            \
+                 : __VA_ARGS__);                                                                         \
+  } else {                                                                                               \
+    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, " add ", 0;\nwgmma.mma_async.sync.aligned." shape \
+                 ".f32.f16.f16 " d ", " rest ";\n}\n"                                                    \
+                 : d_operands                                                                            \
+                 : __VA_ARGS__);                                                                         \
+  }
+
 /// d[64, 64] = a[64, 16] b[64, 16]^T, plus d if `add`; both in shared memory.
 template <sm90::Element kElement>
 __device__ __forceinline__ void wgmma_scores(float (&d)[32], uint64_t a, uint64_t b, int add) {
-  if constexpr (kElement == sm90::Element::bfloat16) {
-    asm volatile(
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %34, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " FLASH_MLA_D32 ", %32, %33, add, 1, 1, 0, 0;\n}\n"
-        : FLASH_MLA_D32_OPERANDS(d)
-        : "l"(a), "l"(b), "r"(add));
-  } else {
-    asm volatile(
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %34, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 " FLASH_MLA_D32 ", %32, %33, add, 1, 1, 0, 0;\n}\n"
-        : FLASH_MLA_D32_OPERANDS(d)
-        : "l"(a), "l"(b), "r"(add));
-  }
+  FLASH_MLA_WGMMA("m64n64k16", "%34", FLASH_MLA_D32, "%32, %33, add, 1, 1, 0, 0", FLASH_MLA_D32_OPERANDS(d), "l"(a),
+                  "l"(b), "r"(add))
 }
 
 /// d[64, 256] += a[64, 16] b[16, 256]; a in registers, b's columns along shared memory.
 template <sm90::Element kElement>
 __device__ __forceinline__ void wgmma_values(float (&d)[128], const uint32_t (&a)[4], uint64_t b) {
-  if constexpr (kElement == sm90::Element::bfloat16) {
-    asm volatile(
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %133, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 " FLASH_MLA_D128
-        ", {%128, %129, %130, %131}, %132, add, 1, 1, 1;\n}\n"
-        : FLASH_MLA_D128_OPERANDS(d)
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
-  } else {
-    asm volatile(
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %133, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 " FLASH_MLA_D128
-        ", {%128, %129, %130, %131}, %132, add, 1, 1, 1;\n}\n"
-        : FLASH_MLA_D128_OPERANDS(d)
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
-  }
+  FLASH_MLA_WGMMA("m64n256k16", "%133", FLASH_MLA_D128, "{%128, %129, %130, %131}, %132, add, 1, 1, 1",
+                  FLASH_MLA_D128_OPERANDS(d), "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1))
 }
 /// d[64, 128] += a[64, 16] b[16, 128].
 template <sm90::Element kElement>
 __device__ __forceinline__ void wgmma_values(float (&d)[64], const uint32_t (&a)[4], uint64_t b) {
-  if constexpr (kElement == sm90::Element::bfloat16) {
-    asm volatile(
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %69, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " FLASH_MLA_D64
-        ", {%64, %65, %66, %67}, %68, add, 1, 1, 1;\n}\n"
-        : FLASH_MLA_D64_OPERANDS(d)
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
-  } else {
-    asm volatile(
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %69, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 " FLASH_MLA_D64
-        ", {%64, %65, %66, %67}, %68, add, 1, 1, 1;\n}\n"
-        : FLASH_MLA_D64_OPERANDS(d)
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
-  }
+  FLASH_MLA_WGMMA("m64n128k16", "%69", FLASH_MLA_D64, "{%64, %65, %66, %67}, %68, add, 1, 1, 1",
+                  FLASH_MLA_D64_OPERANDS(d), "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1))
 }
 /// The same with a in shared memory.
 template <sm90::Element kElement>
 __device__ __forceinline__ void wgmma_values(float (&d)[128], uint64_t a, uint64_t b) {
-  constexpr int add = 1;
-  if constexpr (kElement == sm90::Element::bfloat16) {
-    asm volatile(
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %130, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 " FLASH_MLA_D128 ", %128, %129, add, 1, 1, 0, 1;\n}\n"
-        : FLASH_MLA_D128_OPERANDS(d)
-        : "l"(a), "l"(b), "r"(add));
-  } else {
-    asm volatile(
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %130, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 " FLASH_MLA_D128 ", %128, %129, add, 1, 1, 0, 1;\n}\n"
-        : FLASH_MLA_D128_OPERANDS(d)
-        : "l"(a), "l"(b), "r"(add));
-  }
+  FLASH_MLA_WGMMA("m64n256k16", "%130", FLASH_MLA_D128, "%128, %129, add, 1, 1, 0, 1", FLASH_MLA_D128_OPERANDS(d),
+                  "l"(a), "l"(b), "r"(1))
 }
 template <sm90::Element kElement>
 __device__ __forceinline__ void wgmma_values(float (&d)[64], uint64_t a, uint64_t b) {
-  constexpr int add = 1;
-  if constexpr (kElement == sm90::Element::bfloat16) {
-    asm volatile(
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %66, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " FLASH_MLA_D64 ", %64, %65, add, 1, 1, 0, 1;\n}\n"
-        : FLASH_MLA_D64_OPERANDS(d)
-        : "l"(a), "l"(b), "r"(add));
-  } else {
-    asm volatile(
-        "{\n.reg .pred add;\nsetp.ne.b32 add, %66, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 " FLASH_MLA_D64 ", %64, %65, add, 1, 1, 0, 1;\n}\n"
-        : FLASH_MLA_D64_OPERANDS(d)
-        : "l"(a), "l"(b), "r"(add));
-  }
+  FLASH_MLA_WGMMA("m64n128k16", "%66", FLASH_MLA_D64, "%64, %65, add, 1, 1, 0, 1", FLASH_MLA_D64_OPERANDS(d), "l"(a),
+                  "l"(b), "r"(1))
 }
 
+#undef FLASH_MLA_WGMMA
 #undef FLASH_MLA_D32
 #undef FLASH_MLA_D32_OPERANDS
 #undef FLASH_MLA_D64
