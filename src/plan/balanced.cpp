@@ -24,7 +24,7 @@ void plan_balanced(std::span<const Item> items, int num_parts, const CostModel& 
   }
   if (dearest <= total / num_parts * kSmallUnit) {
     const auto whole = [](const Item& item) { return Cut{.tokens = item.tokens}; };
-    return deal(items, num_parts, model, total, whole, schedule);
+    return deal(items, num_parts, model, items.size(), total, whole, schedule);
   }
   balance(items, num_parts, model, memory);
   emit(items, num_parts, model, schedule);

@@ -72,7 +72,7 @@ void plan_invariant(std::span<const Item> items, int num_parts, const CostModel&
   reserve(static_cast<size_t>(num_units), num_parts, schedule);
   if (dearest <= total / num_parts * kSmallUnit) {
     const auto cut_of = [&model](const Item& item) { return cut(item, model); };
-    return deal(items, num_parts, model, total, cut_of, schedule);
+    return deal(items, num_parts, model, static_cast<size_t>(num_units), total, cut_of, schedule);
   }
   balance_units(items, num_parts, model, schedule);
 }
