@@ -12,7 +12,7 @@
 namespace flash_mla::runtime {
 namespace {
 
-constexpr uint32_t kMostSteps = 10'000'000;
+constexpr uint32_t kMostSteps = 1'000'000;
 constexpr uint32_t kMostHeap = 64 << 10;  // KiB
 
 /// PCRE2's \s has characters that Unicode does not call white space (U+180E).

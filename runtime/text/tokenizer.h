@@ -27,7 +27,7 @@ class Tokenizer {
 
   /// Broken UTF-8 is repaired first. `special`: with what the template puts around a text. Errors: invalid_argument
   /// (the text takes the regular expressions too many steps).
-  [[nodiscard]] Result<std::vector<int32_t>> encode(std::string_view text, bool special = true) const;
+  [[nodiscard]] Result<std::vector<int32_t>> encode(std::string_view given, bool special = true) const;
   /// The bytes of a token, which need not be whole characters; none for an unknown one.
   [[nodiscard]] std::string_view bytes_of(int32_t token) const;
   /// Marks the beginning or end of something, and is not text.

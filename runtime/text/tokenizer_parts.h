@@ -39,6 +39,6 @@ struct TokenizerParts {
 };
 
 /// Errors: invalid_argument, unsupported.
-Status parse_tokenizer(std::string_view json, std::string_view source, TokenizerParts& parts);
+Status parse_tokenizer(std::string_view text, std::string_view source, TokenizerParts& parts);
 
 }  // namespace flash_mla::runtime

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tidy.sh <changed|all> <repository> <build folder>: the library's, the command's and the emulator's sources pass clang-tidy. `changed` are
+# tidy.sh <changed|all> <repository> <build folder>: the library's, the command's, the emulator's and the runtime's sources pass clang-tidy. `changed` are
 # those that the last commit or the working tree touched: a file takes four seconds and more.
 set -euo pipefail
 
@@ -11,9 +11,9 @@ require clang-tidy
 if [[ $which == changed ]]; then
   base=HEAD
   tracked rev-parse --quiet --verify HEAD~1 >/dev/null && base=HEAD~1
-  mapfile -t candidates < <(tracked diff --name-only --diff-filter=d "$base" -- 'src/*.cpp' 'cli/*.cpp' 'emulator/*.cpp')
+  mapfile -t candidates < <(tracked diff --name-only --diff-filter=d "$base" -- 'src/*.cpp' 'cli/*.cpp' 'emulator/*.cpp' 'runtime/*.cpp')
 else
-  mapfile -t candidates < <(tracked ls-files 'src/*.cpp' 'cli/*.cpp' 'emulator/*.cpp')
+  mapfile -t candidates < <(tracked ls-files 'src/*.cpp' 'cli/*.cpp' 'emulator/*.cpp' 'runtime/*.cpp')
 fi
 
 # Sources of other machines' backends are not in this build.
