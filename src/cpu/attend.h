@@ -15,6 +15,7 @@
 #include "cpu/queries.h"
 #include "cpu/refine.h"
 #include "cpu/softmax.h"
+#include "cpu/tile_sizes.h"
 
 namespace flash_mla::cpu {
 namespace {
@@ -56,6 +57,7 @@ class Attention {
         widths_(unit),
         panels_(static_cast<int>(num_panels(unit.row_count, unit.kv_heads))),
         panel_rows_(unit.kv_heads > 1 ? unit.row_count / unit.kv_heads : kPanelRows),
+        tiles_(tiles_of(unit)),
         scratch_(memory, panels_, widths_),
         in_two_steps_(M::kDepth == 2 && (unit.d_v <= kNarrow || visible_keys(unit) <= kShort)) {
     // A scale of 0 makes all weights equal; the least normal number does the same and keeps hidden keys (-inf) hidden.
@@ -64,7 +66,7 @@ class Attention {
     scale_log2_ = magnitude > 0 ? magnitude * kLog2E : 0x1p-126f;
     // Nobody fetched the first tile, unless the unit before was this worker's: it comes while the queries are packed.
     Prefetcher prefetcher;
-    KeyTile<M, From>::prefetch(unit, unit.begin, minimum(unit.begin + unit.tile_keys, unit.end), 1, prefetcher);
+    KeyTile<M, From>::prefetch(unit, unit.begin, minimum(unit.begin + tiles_.first, unit.end), 1, prefetcher);
     prefetcher.rush();
     for (int p = 0; p < panels_; ++p) {
       const int64_t first_row = unit.row_begin + p * panel_rows_;
@@ -81,14 +83,19 @@ class Attention {
   void run(const Unit* next) {
     KeyTile<M, From> tile(unit_, widths_);
     Prefetcher prefetcher;
-    for (int64_t begin = unit_.begin; begin < unit_.end; begin += unit_.tile_keys) {
-      const int64_t end = minimum(begin + unit_.tile_keys, unit_.end);
+    int64_t keys = tiles_.first, end = 0;
+    for (int64_t begin = unit_.begin; begin < unit_.end; begin = end) {
+      end = minimum(begin + keys, unit_.end);
+      keys = tiles_.after(keys);
       tile.find(unit_, begin, end);
-      const bool last = end == unit_.end;
-      const Unit& later = last && next != nullptr ? *next : unit_;
-      const int64_t later_begin = last && next != nullptr ? next->begin : end;
-      tile.prefetch(later, later_begin, minimum(later_begin + later.tile_keys, later.end), iterations(tile.count),
-                    prefetcher);
+      if (end < unit_.end) {
+        tile.prefetch(unit_, end, minimum(end + keys, unit_.end), iterations(tile.count), prefetcher);
+      } else if (next != nullptr) {
+        const int64_t first_end = minimum(next->begin + tiles_of(*next).first, next->end);
+        tile.prefetch(*next, next->begin, first_end, iterations(tile.count), prefetcher);
+      } else {
+        prefetcher.clear();
+      }
       if (unit_.kv_heads == 1) tile.stage(unit_, 0, scratch_.staging);
       for (int p = 0; p < panels_; ++p) {
         if (tile.key[0] >= panel_[p].most_end) continue;
@@ -107,6 +114,13 @@ class Attention {
   // beside what it spares: with so few columns that rounding can turn an output row, and with so few keys that most of
   // them would need refinement.
   static constexpr int kNarrow = 64, kShort = 192;
+
+  static TileSizes tiles_of(const Unit& unit) {
+    const int64_t width = unit.d + (unit.keys.v != nullptr ? unit.d_v : 0);
+    const int64_t panels = num_panels(unit.row_count, unit.kv_heads);
+    return tile_sizes(static_cast<int64_t>(sizeof(typename M::Stored)) * width * unit.kv_heads,
+                      unit.kv_heads > 1 ? 1 : panels);
+  }
 
   static int64_t visible_keys(const Unit& unit) { return unit.sink_end + unit.s_k - unit.window_begin; }
 
@@ -160,6 +174,7 @@ class Attention {
   const Widths<M> widths_;
   const int panels_;
   const int64_t panel_rows_;
+  const TileSizes tiles_;
   const Scratch<M> scratch_;
   const bool in_two_steps_;
   float scale_log2_;

@@ -12,7 +12,7 @@ namespace flash_mla::cpu {
 
 /// Query rows that share a key in registers: the lanes of the score tile, on every ISA.
 inline constexpr int kPanelRows = 16;
-/// Keys a tile at most; a panel's scores of one tile (8 KiB) stay in L1.
+/// Keys a tile at most, even; a panel's scores of one tile (8 KiB) stay in L1.
 inline constexpr int kMaxTileKeys = 128;
 
 /// Keys a panel notes for refinement (refine.h): their weights and a pointer each.
@@ -65,7 +65,6 @@ struct Unit {
   bool causal;
   int64_t window, sinks;
   int d, d_v;
-  int tile_keys;  // even, at most kMaxTileKeys
   float scale;
 };
 

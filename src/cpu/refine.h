@@ -5,7 +5,8 @@
 // weights' shares of the sum. Were all shares below kShare, six standard deviations would be 6e-4 for weights near the
 // maximum and values N(0, 1): within the contract's 8e-4. So only keys with larger shares need the rest of their weight
 // in float32. Shares fall as more keys come: a key is noted when it stands out among the keys so far, and added at the
-// end if it still does. In a long context few are noted, after the first tiles, and fewer added.
+// end if it still does. In a long context few are noted, after the first tiles, and fewer added: where the list is
+// full, it loses those that no longer stand out.
 #pragma once
 
 #include "cpu/isa/common.h"
@@ -40,13 +41,16 @@ class Outstanding {
       for (int lane = row; lane < kPanelRows; lane += kRows) bar[lane] = least;
     }
     if (!any) return;
+    // Which keys stand out is too random to be branched on.
+    int found[kMaxTileKeys], num_found = 0;
     for (int n = 0; n < count; n += kSplit) {
+      found[num_found] = n;
+      num_found += stands_out(scores + n / kSplit * kPanelRows, bar);
+    }
+    for (int f = 0; f < num_found; ++f) {
+      const int n = found[f];
       const float* score = scores + n / kSplit * kPanelRows;
-      bool stands_out = false;
-      for (int i = 0; i < kPanelRows; i += M::kLanes)
-        stands_out |= M::any_greater(M::load(score + i), M::load(bar + i));
-      if (!stands_out) continue;
-      if (count_ + kSplit > kMaxOutstanding) add(panel, output, blocks);
+      if (count_ + kSplit > kMaxOutstanding) make_room(panel, output, blocks);
       alignas(64) float weights[kPanelRows];
       for (int i = 0; i < kPanelRows; i += M::kLanes) {
         M::store(weights + i, weight_of<M>(M::load(score + i), M::set(scale_log2), M::load(panel.shift + i)));
@@ -62,14 +66,10 @@ class Outstanding {
   void add(const Panel& panel, float* output, int blocks) {
     if (count_ == 0) return;
     alignas(64) float bar[kPanelRows];
-    for (int row = 0; row < kPanelRows; ++row)
-      bar[row] = row < panel.rows ? kShare * row_sum(panel, row) : __builtin_inff();
+    bars(panel, bar);
     for (int n = 0; n < count_; ++n) {
       const float* weights = weights_ + n * kPanelRows;
-      bool stands_out = false;
-      for (int i = 0; i < kPanelRows; i += M::kLanes)
-        stands_out |= M::any_greater(M::load(weights + i), M::load(bar + i));
-      if (!stands_out) continue;
+      if (!stands_out(weights, bar)) continue;
       for (int row = 0; row < panel.rows; ++row) {
         const float w = weights[row];
         if (w > bar[row]) add_value(w - round_weight(w), values_[n], row, output, blocks);
@@ -79,6 +79,34 @@ class Outstanding {
   }
 
  private:
+  /// Forgets what no longer stands out, as the sums have grown; where that is little, adds all.
+  void make_room(const Panel& panel, float* output, int blocks) {
+    alignas(64) float bar[kPanelRows];
+    bars(panel, bar);
+    int kept = 0;
+    for (int n = 0; n < count_; ++n) {
+      const float* weights = weights_ + n * kPanelRows;
+      const bool keep = stands_out(weights, bar);
+      for (int i = 0; i < kPanelRows; i += M::kLanes) M::store(weights_ + kept * kPanelRows + i, M::load(weights + i));
+      values_[kept] = values_[n];
+      kept += keep;
+    }
+    count_ = kept;
+    if (kept > kMaxOutstanding * 7 / 8) add(panel, output, blocks);
+  }
+
+  /// Weights that a row's must exceed to be added; the panel's other lanes have none that do.
+  void bars(const Panel& panel, float* bar) {
+    for (int row = 0; row < kPanelRows; ++row)
+      bar[row] = row < panel.rows ? kShare * row_sum(panel, row) : __builtin_inff();
+  }
+
+  FLASH_MLA_INLINE bool stands_out(const float* values, const float* bar) {
+    bool any = false;
+    for (int i = 0; i < kPanelRows; i += M::kLanes) any |= M::any_greater(M::load(values + i), M::load(bar + i));
+    return any;
+  }
+
   /// At most 0.09 below log2(x), for x > 0: the exponent and the mantissa's bits as a fraction.
   FLASH_MLA_INLINE float log2_below(float x) {
     return static_cast<float>(static_cast<int32_t>(float_to_bits(x)) - 0x3f800000) * 0x1p-23f;

@@ -217,7 +217,6 @@ class Run {
     unit.sinks = plan_.mask.window > 0 ? plan_.mask.sinks : 0;
     unit.d = static_cast<int>(plan_.shape.d);
     unit.d_v = static_cast<int>(plan_.shape.d_v);
-    unit.tile_keys = dispatch::tile_keys(block.kv_heads > 1 ? group : block.row_count);
     unit.scale = static_cast<float>(problem_.scale);
     if (block.first_partial < 0) {
       unit.out = out_rows(block);

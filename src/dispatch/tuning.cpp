@@ -20,10 +20,6 @@ int64_t kv_heads_per_block(int64_t group) {
   return group <= cpu::kPanelRows ? cpu::kMaxPanels : 1;
 }
 
-int tile_keys(int64_t rows) {
-  return rows > 16 ? 128 : 64;
-}
-
 double key_cost(const DecodeShape& shape, int64_t rows, double flops_per_ns) {
   const int64_t panels = (rows + 15) / 16;
   const double lanes = 16.0 * static_cast<double>(panels);

@@ -23,9 +23,6 @@ int64_t max_rows_per_block(int64_t d_v);
 /// panels, while a group fits into one.
 int64_t kv_heads_per_block(int64_t group);
 
-/// Keys a tile: more than one panel reads it, so a longer tile saves stores of the output; one panel wants it in L1.
-int tile_keys(int64_t rows);
-
 /// Nanoseconds a key costs a block of `rows` rows, which compute in panels of 16.
 double key_cost(const DecodeShape& shape, int64_t rows, double flops_per_ns);
 
