@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cpu/isa/avx512.h"
+#include "cpu/kernel.h"
 
 namespace flash_mla::cpu {
 namespace {
