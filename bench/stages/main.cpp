@@ -36,7 +36,7 @@ struct Measured {
 };
 
 Measured measure(const bench::Stage& stage, void* tile, int keys, const cli::PeakMeter& peak) {
-  constexpr int kRepetitions = 61, kRuns = 100;
+  constexpr int kRepetitions = 201, kRuns = 20;
   std::vector<double> seconds;
   std::vector<double> shares;
   for (int repetition = 0; repetition < kRepetitions; ++repetition) {

@@ -15,7 +15,7 @@ namespace {
 using namespace flash_mla::cpu;
 using Math = Avx512Bf16Math;
 
-constexpr int kWords = kWidth / 2, kBlocks = kValueWidth / 64, kBlockWidth = 64;
+constexpr int kWords = kWidth / 2, kBlockWidth = Math::kPvVecs * Math::kLanes, kBlocks = kValueWidth / kBlockWidth;
 constexpr float kScaleLog2 = 1.44269504f / 24;
 
 /// A tile and its panel; the arrays lie behind it.

@@ -80,7 +80,7 @@ FLASH_MLA_NOINLINE void pv_rows(const uint32_t* weights, const typename M::Store
 template <class M, int kMost = M::kPvRows>
 void pv_tile(const uint32_t* weights, const typename M::Stored* const* values, int64_t offset, int steps, int blocks,
              float* output, int rows, uint32_t live, bool first, Prefetcher& prefetcher) {
-  // In as few groups as possible, of nearly equal size: 16 rows in groups of up to 6 are 6, 5 and 5.
+  // In as few groups as possible, of nearly equal size: 16 rows in groups of up to 6, as AVX2 has them, are 6, 5 and 5.
   const int groups = (rows + M::kPvRows - 1) / M::kPvRows;
   if constexpr (kMost > 1) {
     if (rows <= groups * (kMost - 1)) {

@@ -12,8 +12,8 @@ struct Avx512 {
   using Vec = __m512;
   static constexpr int kLanes = 16;
   static constexpr int kQkKeys = 8;
-  static constexpr int kPvRows = 6;
-  static constexpr int kPvVecs = 4;
+  static constexpr int kPvRows = 8;
+  static constexpr int kPvVecs = 2;
   static constexpr int kMaxSplit = 4;
   static constexpr bool kTransposes = true;
 
