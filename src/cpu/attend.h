@@ -131,9 +131,8 @@ class Attention {
   [[nodiscard]] int64_t iterations(int count) const {
     int64_t sum = 0;
     for (int p = 0; p < panels_; ++p) {
-      const int groups = (panel_[p].rows + M::kPvRows - 1) / M::kPvRows;
       sum += int64_t{(count + M::kQkKeys - 1) / M::kQkKeys} * (widths_.words / (2 * panel_[p].split)) +
-             int64_t{groups} * widths_.blocks * (count / M::kDepth);
+             pv_iterations<M>(panel_[p].rows, widths_.blocks, count / M::kDepth);
     }
     return sum;
   }

@@ -55,11 +55,11 @@ class Prefetcher {
   }
   /// The blocks until the next tile will make about this many iterations.
   void start(int64_t iterations) {
-    translate();
     const char* here = reinterpret_cast<const char*>(this);
     runs_[count_] = {here, reinterpret_cast<const char*>(UINTPTR_MAX)};
     const int64_t share = bytes_ == 0 ? 0 : bytes_ / maximum(1, iterations) + 1;
     surplus_ = maximum(0, share - kLine);
+    if (share <= 2 * kLine) translate();
     cursor_ = {runs_[0].begin, runs_[0].end, runs_ + 1, minimum(share, kLine)};
   }
 
@@ -86,7 +86,8 @@ class Prefetcher {
   static constexpr int64_t kTranslated = 16 * 1024;
   static constexpr int kMostRuns = 2 * kMaxTileKeys;
 
-  /// Starts all address translations at once: later, one by one, each would hold up the dot products behind it.
+  /// Starts all address translations at once: later, one by one, each would hold up the dot products behind it. Where
+  /// memory binds there is nothing to be held up, and 4 to 5 % to be lost.
   void translate() {
     for (int i = 0; i < count_; ++i) {
       for (const char* line = runs_[i].begin; line < runs_[i].end; line += kTranslated) __builtin_prefetch(line, 0, 2);

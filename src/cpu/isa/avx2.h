@@ -14,6 +14,7 @@ struct Avx2 {
   static constexpr int kQkKeys = 6;  // 12 accumulators, 2 query vectors and a broadcast in 16 registers
   static constexpr int kPvRows = 6;
   static constexpr int kPvVecs = 2;
+  static constexpr int kPvFewRows = 0;
   static constexpr int kMaxSplit = 1;
   static constexpr bool kTransposes = false;
 

@@ -14,6 +14,7 @@ struct Avx512 {
   static constexpr int kQkKeys = 8;
   static constexpr int kPvRows = 8;
   static constexpr int kPvVecs = 2;
+  static constexpr int kPvFewRows = 4;
   static constexpr int kMaxSplit = 4;
   static constexpr bool kTransposes = true;
 

@@ -14,6 +14,7 @@ struct Neon {
   static constexpr int kQkKeys = 6;  // 24 accumulators and 4 query vectors in 32 registers
   static constexpr int kPvRows = 6;
   static constexpr int kPvVecs = 4;
+  static constexpr int kPvFewRows = 0;
   static constexpr int kMaxSplit = 1;
   static constexpr bool kTransposes = false;
 

@@ -12,6 +12,7 @@ struct Scalar {
   static constexpr int kQkKeys = 2;   // keys a QK block: kQkKeys * 16 / kLanes accumulators
   static constexpr int kPvRows = 4;   // rows a PV block ...
   static constexpr int kPvVecs = 16;  // ... by vectors of columns
+  static constexpr int kPvFewRows = 0;
   static constexpr int kMaxSplit = 1;
   static constexpr bool kTransposes = false;
 
