@@ -29,6 +29,11 @@ class OnCuda:
         raise AssertionError("must not be asked")
 
 
+class OnRocm(OnCuda):
+    def __dlpack_device__(self):
+        return 10, 0
+
+
 class Broken:
     dtype = "float32"
     shape = (1,)
@@ -80,7 +85,8 @@ DECODE = decode_call()
         ("q", "q", TypeError, "q is a str; expected an array"),
         ("q", b"q" * 96, TypeError, "q is a bytes; expected an array"),
         ("q", None, ValueError, "q is absent"),
-        ("q", OnCuda(), NotImplementedError, "q is on a CUDA device 0; this build has CPU backends only"),
+        ("q", OnCuda(), ValueError, "q is on CUDA device 0; expected in the CPU's memory: the plan is for"),
+        ("q", OnRocm(), NotImplementedError, "q is on a device of DLPack type 10; expected the CPU or CUDA"),
         ("q", Broken(), ValueError, "q cannot be read through DLPack: no"),
         ("q", Pretender(), TypeError, "q is a Pretender; expected an array"),
         ("q", DECODE["q"].astype(np.float64), ValueError, "q has dtype float64; expected float32, bfloat16"),
@@ -190,7 +196,7 @@ WRONG = st.one_of(
     st.floats(),
     st.text(max_size=3),
     st.binary(max_size=9),
-    st.sampled_from([OnCuda(), Broken(), Pretender(), object(), np, np.ndarray, {}, [], [1, 2]]),
+    st.sampled_from([OnCuda(), OnRocm(), Broken(), Pretender(), object(), np, np.ndarray, {}, [], [1, 2]]),
     st.builds(
         lambda shape, dtype, order: np.zeros(shape, dtype, order),
         st.lists(st.integers(0, 4), max_size=6).map(tuple),

@@ -94,7 +94,8 @@ def test_another_package_in_the_same_place(tmp_path) -> None:
 
 
 def test_size() -> None:
-    assert sum(file.stat().st_size for file in FOLDER.rglob("*.so")) < 5 << 20
+    has_kernels = any(backend["on_cuda"] and backend["built"] for backend in flash_mla.info()["backends"])
+    assert sum(file.stat().st_size for file in FOLDER.rglob("*.so")) < (15 if has_kernels else 5) << 20
 
 
 def test_overhead() -> None:

@@ -6,8 +6,9 @@ Two faces of one library:
 - the library's own: ``plan``, ``decode``, ``merge_states``, ``append``, ``KvCache``, ``reference``, ``info``,
   ``kv_cost``.
 
-Arrays are torch tensors, NumPy arrays (``ml_dtypes.bfloat16`` included) or anything that speaks DLPack, in CPU memory.
-Neither torch nor a GPU is needed. Errors are exceptions that name the argument, its value and what is allowed.
+Arrays are torch tensors, NumPy arrays (``ml_dtypes.bfloat16`` included) or anything that speaks DLPack, in the CPU's
+memory or, for decode, on a CUDA device (Hopper, where this build has its kernels). Neither torch nor a GPU is needed.
+Errors are exceptions that name the argument, its value and what is allowed.
 """
 
 import sys as _sys

@@ -31,11 +31,13 @@ def plan(
     batch_invariant: bool = False,
     num_workers: int = 0,
     backend: str | None = None,
+    stream: Any = None,
 ) -> Plan:
     """Splits one batch's work over workers. Cheap; once a step, for all its layers.
 
     Args:
-        seqlens: [b] int32, or a list: cached tokens of each sequence, its new ones included. 0 is legal.
+        seqlens: [b] int32, or a list: cached tokens of each sequence, its new ones included. 0 is legal. An array on a
+            CUDA device is copied to the CPU, which waits for `stream`, and the plan is for the backend `sm90`.
         h_q, h_kv: query heads and KV heads; h_kv divides h_q.
         d, d_v: widths of keys and values, 1 to 1024. MLA: 576 (512 latent + 64 rope) and 512.
         s_q: query tokens a sequence; not used with `cu_seqlens_q`.
@@ -48,8 +50,10 @@ def plan(
         window: tokens; 0 is no window. w > 0: of those keys only the last w, and those among the first `sinks`.
         batch_invariant: no bit of a sequence's result depends on the rest of the batch.
         num_workers: threads to balance for, 1 to 1024; 0: OpenMP's maximum, as `torch.set_num_threads` and
-            `OMP_NUM_THREADS` set it, within CPU affinity and cgroup quota.
-        backend: a name of `info()["backends"]`; None: $FLASH_MLA_BACKEND, or the best usable one.
+            `OMP_NUM_THREADS` set it, within CPU affinity and cgroup quota; on CUDA the device's multiprocessors.
+        backend: a name of `info()["backends"]`; None: $FLASH_MLA_BACKEND, or the best usable one. `sm90` plans for the
+            CUDA device that is current, also from lengths in the CPU's memory: that waits for nothing.
+        stream: for `seqlens` on a CUDA device: as for `decode`.
 
     Raises:
         ValueError: names the argument, its value and what is allowed. TypeError: an argument is of another kind.
@@ -78,6 +82,7 @@ def plan(
         batch_invariant,
         num_workers,
         backend,
+        stream,
     )
 
 
@@ -95,6 +100,7 @@ def decode(
     lse: Any = None,
     return_lse: bool = True,
     workspace: Any = None,
+    stream: Any = None,
 ) -> tuple[Any, Any]:
     """Attention of a batch's query rows over their paged KV cache: softmax(scale * q k^T) v.
 
@@ -112,6 +118,12 @@ def decode(
         return_lse: False: `lse` is neither computed nor returned (None).
         workspace: `plan.workspace_size` bytes at a multiple of 64 bytes (`empty_workspace`), not shared by calls that
             run at the same time; None: memory that this thread keeps from call to call.
+        stream: on CUDA: an int (CUstream), torch's Stream, or an object with `__cuda_stream__`; None: torch's current
+            stream for torch tensors, else the default stream.
+
+    With a plan for a CUDA device all arrays lie there and the call returns when its kernels are launched. `seqlens` are
+    not looked at again: the plan's count. Without `workspace` the plan keeps one for each stream; to another the plan is
+    uploaded with every call.
 
     Returns:
         (out, lse): lse is the natural logarithm of the sum of exp of the scaled scores. A row that sees no key has
@@ -119,7 +131,8 @@ def decode(
 
     Raises:
         PlanMismatch (a ValueError): the plan is of other shapes or lengths. ValueError: any other argument breaks the
-        contract. TypeError: not an array. NotImplementedError: not in CPU memory. Nothing is written then.
+        contract, or lies elsewhere than the plan's backend computes. TypeError: not an array. RuntimeError: CUDA's
+        driver reports an error. Nothing is written then.
 
     The GIL is released while it computes. The algorithm: Flash-Decoding's splits (Dao et al., 2023) with the running
     softmax of Milakov & Gimelshein (2018), on MLA's absorbed form (DeepSeek-V2, arXiv 2405.04434, section 2.1).
@@ -149,13 +162,13 @@ def decode(
     if not return_lse:
         lse = None
     _native.decode(
-        plan, q, k_cache, page_table, seqlens, v_cache, cu_seqlens_q, out, lse, scale, workspace, False
+        plan, q, k_cache, page_table, seqlens, v_cache, cu_seqlens_q, out, lse, scale, workspace, False, stream
     )
     return out, lse
 
 
 def empty_workspace(plan: Plan) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Memory for `decode(..., workspace=)`: plan.workspace_size bytes at a multiple of 64 bytes."""
+    """Memory for `decode(..., workspace=)` on the CPU: plan.workspace_size bytes at a multiple of 64 bytes."""
     alignment = _native.WORKSPACE_ALIGNMENT
     size = plan.workspace_size
     memory = np.empty(size + alignment, np.uint8)

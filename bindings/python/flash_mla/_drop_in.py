@@ -9,13 +9,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from flash_mla import _native
-from flash_mla._arrays import dtype_of, is_torch, new_empty
+from flash_mla._arrays import dtype_of, is_on_cuda, is_torch, new_empty
 from flash_mla._native import Plan, PlanMismatch
 from flash_mla._schedule import (
     Config,
     FlashMLASchedMeta,
     filling,
     plan_cache,
+    carried_fingerprint,
     schedule_arrays,
 )
 
@@ -123,6 +124,7 @@ def _make_plan(q: Any, k_cache: Any, cache_seqlens: Any, d_v: Any, causal: bool,
         batch_invariant,
         0,
         None,
+        None,
     )
 
 
@@ -136,6 +138,8 @@ def new_results(q: Any, q_shape: tuple[int, ...], h_kv: int, d_v: int) -> tuple[
         lse = q.new_empty_strided((b, h_q, s_q), strides, dtype=torch.float32)
         return q.new_empty((b, s_q, h_q, d_v)), lse
     out = new_empty(q, (b, s_q, h_q, d_v), dtype_of(q, "q"))
+    if not isinstance(out, np.ndarray):
+        return out, new_empty(q, (b, h_q, s_q), "float32")
     if h_kv == 1:
         return out, np.empty((b, s_q, h_q), np.float32).swapaxes(1, 2)
     return out, np.empty((b, h_q, s_q), np.float32)
@@ -195,8 +199,12 @@ def decode_with_cached_plan(
     softmax_scale: float | None,
     causal: bool,
     batch_invariant: bool,
+    schedule: tuple[int, int, int, int] | None = None,
 ) -> tuple[Any, Any]:
-    """One call that plans for the lengths it finds, at most once a step and thread."""
+    """One call that plans for the lengths it finds, at most once a step and thread.
+
+    `schedule`: the fingerprint of lengths on a CUDA device, if one is known; else the device is asked for them.
+    """
     threads = _native.default_num_workers()  # a plan holds for as many as were wanted when it was made
     q_shape, k_shape = tuple(q.shape), tuple(k_cache.shape)
     key = (q_shape, q.dtype, k_shape, d_v, causal, batch_invariant, threads)
@@ -204,6 +212,8 @@ def decode_with_cached_plan(
     if plan is None:
         plan = _make_plan(q, k_cache, cache_seqlens, d_v, causal, batch_invariant)
         plan_cache.keep(key, plan)
+    if plan.device >= 0:
+        _renew(plan, cache_seqlens, schedule)
     out, lse = new_results(q, q_shape, k_shape[2], d_v)
     call = (q, k_cache, block_table, cache_seqlens, None, None, out, lse, softmax_scale, None, True)
     try:
@@ -212,6 +222,19 @@ def decode_with_cached_plan(
         plan.remake(cache_seqlens)
         _native.decode(plan, *call)
     return out, lse
+
+
+def _renew(plan: Plan, cache_seqlens: Any, schedule: tuple[int, int, int, int] | None) -> None:
+    """Sees to it that a CUDA plan is for the lengths of `schedule`. Only where it is not, the device is waited for."""
+    wanted = schedule or _native.fingerprint(cache_seqlens, "cache_seqlens")
+    if _native.plan_fingerprint(plan) == wanted:
+        return
+    plan.remake(cache_seqlens)
+    if _native.plan_fingerprint(plan) != wanted:
+        raise PlanMismatch(
+            "tile_scheduler_metadata was made for other values of cache_seqlens than this call has; call "
+            "get_mla_metadata again"
+        )
 
 
 def flash_mla_with_kvcache(
@@ -259,7 +282,12 @@ def flash_mla_with_kvcache(
 
     Raises:
         PlanMismatch (a ValueError): the schedule was made for other lengths, shapes or options. ValueError, TypeError:
-        name the argument. NotImplementedError: what is not built, tensors on CUDA devices included.
+        name the argument, also one that lies elsewhere than the others. NotImplementedError: what is not built.
+        RuntimeError: CUDA's driver reports an error.
+
+    Tensors on a CUDA device (Hopper, a build with its kernels) run there, in torch's current stream. The lengths are
+    copied to the CPU once a schedule, which waits for the stream; later calls with that schedule do not look at
+    `cache_seqlens`: changed ones go unnoticed and the schedule's count. Lengths in the CPU's memory are always compared.
 
     >>> import flash_mla, numpy as np
     >>> q, k_cache = np.ones((1, 1, 16, 576), np.float32), np.ones((2, 64, 1, 576), np.float32)
@@ -319,6 +347,18 @@ def flash_mla_with_kvcache(
                 plan, q, k_cache, block_table, cache_seqlens, None, None, out, lse, softmax_scale, None, True
             )
             return out, lse
+        if is_on_cuda(cache_seqlens):
+            return decode_with_cached_plan(
+                q,
+                k_cache,
+                block_table,
+                cache_seqlens,
+                head_dim_v,
+                softmax_scale,
+                causal,
+                enable_batch_invariant,
+                carried_fingerprint(tile_scheduler_metadata, num_splits, q_shape[0]),
+            )
         _native.check_schedule(tile_scheduler_metadata, num_splits, cache_seqlens)
         return decode_with_cached_plan(
             q, k_cache, block_table, cache_seqlens, head_dim_v, softmax_scale, causal, enable_batch_invariant
