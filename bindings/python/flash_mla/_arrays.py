@@ -18,7 +18,7 @@ def is_on_cuda(array: Any) -> bool:
         return False
     if is_torch(array):
         return bool(array.is_cuda)
-    device = getattr(array, "__dlpack_device__", None)
+    device = None if isinstance(array, type) else getattr(array, "__dlpack_device__", None)
     return device is not None and device()[0] == 2
 
 
@@ -29,7 +29,10 @@ def dtype_name(dtype: Any) -> str:
     """'bfloat16' of torch.bfloat16, ml_dtypes.bfloat16, numpy.dtype or a str."""
     if isinstance(dtype, str):
         return dtype
-    name = _names.get(dtype)
+    try:
+        name = _names.get(dtype)
+    except TypeError:  # nothing that can be a key is a dtype
+        return str(dtype)
     if name is None:
         name = (dtype.__name__ if isinstance(dtype, type) else str(dtype)).removeprefix("torch.")
         if len(_names) < 64:

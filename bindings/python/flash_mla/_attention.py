@@ -149,6 +149,8 @@ def decode(
     """
     if not isinstance(plan, Plan):
         raise TypeError(f"plan is a {type(plan).__name__}; expected what flash_mla.plan() returns")
+    if return_lse is not True and return_lse is not False:
+        raise TypeError(f"return_lse is a {type(return_lse).__name__}; expected a bool")
     if out is None or (lse is None and return_lse):
         dtype_of(q, "q")
         shape = tuple(q.shape)
@@ -169,6 +171,10 @@ def decode(
 
 def empty_workspace(plan: Plan) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Memory for `decode(..., workspace=)` on the CPU: plan.workspace_size bytes at a multiple of 64 bytes."""
+    if not isinstance(plan, Plan):
+        raise TypeError(f"plan is a {type(plan).__name__}; expected what flash_mla.plan() returns")
+    if plan.device >= 0:
+        raise ValueError(f"plan is for CUDA device {plan.device}; expected one for the CPU: there decode has its own memory")
     alignment = _native.WORKSPACE_ALIGNMENT
     size = plan.workspace_size
     memory = np.empty(size + alignment, np.uint8)

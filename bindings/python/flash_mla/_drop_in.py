@@ -62,8 +62,7 @@ def get_mla_decoding_metadata(
     >>> [array.shape[-1] for array in flash_mla.get_mla_decoding_metadata(np.array([7, 9], np.int32), 16, 1)]
     [8, 3]
     """
-    if is_fp8_kvcache:
-        _not_built("is_fp8_kvcache", is_fp8_kvcache, False)
+    _refuse_fp8(is_fp8_kvcache)
     if topk is not None:
         _not_built("topk", topk, None)
     if torch_ops is not None and torch_ops.is_compiling():
@@ -105,7 +104,18 @@ def _not_built(name: str, value: Any, supported: Any) -> NoReturn:
     )
 
 
+def _refuse_fp8(is_fp8_kvcache: Any) -> None:
+    if is_fp8_kvcache is False or is_fp8_kvcache is None:
+        return
+    if is_fp8_kvcache is True:
+        _not_built("is_fp8_kvcache", True, False)
+    raise TypeError(f"is_fp8_kvcache is a {type(is_fp8_kvcache).__name__}; expected a bool")
+
+
 def _make_plan(q: Any, k_cache: Any, cache_seqlens: Any, d_v: Any, causal: bool, batch_invariant: bool) -> Plan:
+    dtype = dtype_of(q, "q")
+    if dtype not in ("bfloat16", "float16", "float32"):
+        raise ValueError(f"q has dtype {dtype}; expected bfloat16, float16 or float32")
     return _native.make_plan(
         cache_seqlens,
         None,
@@ -115,7 +125,7 @@ def _make_plan(q: Any, k_cache: Any, cache_seqlens: Any, d_v: Any, causal: bool,
         q.shape[3],
         d_v,
         k_cache.shape[1],
-        dtype_of(q, "q"),
+        dtype,
         None,
         False,
         causal,
@@ -297,8 +307,7 @@ def flash_mla_with_kvcache(
     >>> out.shape, lse.shape
     ((1, 1, 16, 512), (1, 16, 1))
     """
-    if is_fp8_kvcache:
-        _not_built("is_fp8_kvcache", is_fp8_kvcache, False)
+    _refuse_fp8(is_fp8_kvcache)
     if not (
         indices is None
         and attn_sink is None
@@ -363,7 +372,7 @@ def flash_mla_with_kvcache(
         return decode_with_cached_plan(
             q, k_cache, block_table, cache_seqlens, head_dim_v, softmax_scale, causal, enable_batch_invariant
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:
         raise _in_their_words(error) from None
 
 

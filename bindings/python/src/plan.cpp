@@ -42,7 +42,9 @@ std::string backend_of(nb::handle backend, nb::handle seqlens) {
   if (!is_on_cuda(seqlens)) return "";
   for (const BackendInfo& info : backends()) {
     if (!info.on_cuda) continue;
-    raise_if_error(find_backend(info.name).status());
+    if (const Status status = find_backend(info.name).status(); !status.ok()) {
+      raise(PyExc_NotImplementedError, "seqlens is on a CUDA device: %s", status.message().c_str());
+    }
     return info.name;
   }
   return "";
