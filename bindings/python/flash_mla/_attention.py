@@ -38,8 +38,10 @@ def plan(
     Args:
         seqlens: [b] int32, or a list: cached tokens of each sequence, its new ones included. 0 is legal. An array on a
             CUDA device is copied to the CPU, which waits for `stream`, and the plan is for the backend `sm90`.
-        h_q, h_kv: query heads and KV heads; h_kv divides h_q.
-        d, d_v: widths of keys and values, 1 to 1024. MLA: 576 (512 latent + 64 rope) and 512.
+        h_q: query heads.
+        h_kv: KV heads; h_kv divides h_q.
+        d: width of keys, 1 to 1024. MLA: 576 (512 latent + 64 rope).
+        d_v: width of values, 1 to 1024. MLA: 512.
         s_q: query tokens a sequence; not used with `cu_seqlens_q`.
         page_size: tokens a page of the cache, any from 1.
         dtype: of q and the caches: bfloat16, float16 or float32 (a name, a torch dtype or a NumPy dtype).
@@ -56,13 +58,15 @@ def plan(
         stream: for `seqlens` on a CUDA device: as for `decode`.
 
     Raises:
-        ValueError: names the argument, its value and what is allowed. TypeError: an argument is of another kind.
+        ValueError: names the argument, its value and what is allowed.
+        TypeError: an argument is of another kind.
         NotImplementedError: the backend is not usable here.
 
-    >>> import flash_mla
-    >>> plan = flash_mla.plan([150, 70], h_q=16, dtype="float32")
-    >>> plan.batch, plan.d_v
-    (2, 512)
+    Examples:
+        >>> import flash_mla
+        >>> plan = flash_mla.plan([150, 70], h_q=16, dtype="float32")
+        >>> plan.batch, plan.d_v
+        (2, 512)
     """
     return _native.make_plan(
         int32_array(seqlens, "seqlens"),
@@ -126,26 +130,28 @@ def decode(
     uploaded with every call.
 
     Returns:
-        (out, lse): lse is the natural logarithm of the sum of exp of the scaled scores. A row that sees no key has
+        (out, lse); lse is the natural logarithm of the sum of exp of the scaled scores. A row that sees no key has
         out = 0 and lse = -inf.
 
     Raises:
-        PlanMismatch (a ValueError): the plan is of other shapes or lengths. ValueError: any other argument breaks the
-        contract, or lies elsewhere than the plan's backend computes. TypeError: not an array. RuntimeError: CUDA's
-        driver reports an error. Nothing is written then.
+        PlanMismatch: the plan is of other shapes or lengths (a ValueError). Nothing is written, here and below.
+        ValueError: another argument breaks the contract, or lies elsewhere than the plan's backend computes.
+        TypeError: an argument is of another kind.
+        RuntimeError: CUDA's driver reports an error.
 
     The GIL is released while it computes. The algorithm: Flash-Decoding's splits (Dao et al., 2023) with the running
     softmax of Milakov & Gimelshein (2018), on MLA's absorbed form (DeepSeek-V2, arXiv 2405.04434, section 2.1).
 
-    >>> import flash_mla, numpy as np
-    >>> seqlens = np.array([150, 70], np.int32)
-    >>> table = np.array([[3, 1, 4], [0, 2, -1]], np.int32)  # the second sequence has two pages
-    >>> q = np.full((2, 1, 16, 576), 0.1, np.float32)
-    >>> k_cache = np.full((5, 64, 1, 576), 0.2, np.float32)
-    >>> plan = flash_mla.plan(seqlens, h_q=16, dtype="float32")
-    >>> out, lse = flash_mla.decode(plan, q, k_cache, table, seqlens)
-    >>> out.shape, f"{out[0, 0, 0, 0]:.3f} {lse[0, 0, 0]:.3f}"
-    ((2, 1, 16, 512), '0.200 5.491')
+    Examples:
+        >>> import flash_mla, numpy as np
+        >>> seqlens = np.array([150, 70], np.int32)
+        >>> table = np.array([[3, 1, 4], [0, 2, -1]], np.int32)  # the second sequence has two pages
+        >>> q = np.full((2, 1, 16, 576), 0.1, np.float32)
+        >>> k_cache = np.full((5, 64, 1, 576), 0.2, np.float32)
+        >>> plan = flash_mla.plan(seqlens, h_q=16, dtype="float32")
+        >>> out, lse = flash_mla.decode(plan, q, k_cache, table, seqlens)
+        >>> out.shape, f"{out[0, 0, 0, 0]:.3f} {lse[0, 0, 0]:.3f}"
+        ((2, 1, 16, 512), '0.200 5.491')
     """
     if not isinstance(plan, Plan):
         raise TypeError(f"plan is a {type(plan).__name__}; expected what flash_mla.plan() returns")
@@ -187,21 +193,24 @@ def merge_states(parts: Sequence[tuple[Any, Any]], *, out: Any = None, lse: Any 
 
     Args:
         parts: pairs (out, lse) as `decode` returns them, all of one shape.
-        out, lse: arrays to write to, may be those of a part; None: new arrays. `out` is of the parts' type or float32.
+        out: array to write to, of the parts' type or float32, may be that of a part; None: a new one.
+        lse: the same, float32.
 
     Returns:
         (out, lse) = (sum_i exp(lse_i - lse) out_i, log sum_i exp(lse_i)). A part with lse = -inf adds nothing; if all
         are empty the row is (0, -inf).
 
     Raises:
-        ValueError, TypeError: name the argument. Nothing is written then.
+        ValueError: names the argument, its value and what is allowed. Nothing is written then.
+        TypeError: an argument is of another kind.
 
-    >>> import flash_mla, numpy as np
-    >>> one = (np.ones((1, 1, 2, 4), np.float32), np.zeros((1, 2, 1), np.float32))
-    >>> two = (3 * one[0], one[1])
-    >>> out, lse = flash_mla.merge_states([one, two])
-    >>> f"{out[0, 0, 0, 0]:.3f} {lse[0, 0, 0]:.3f}"
-    '2.000 0.693'
+    Examples:
+        >>> import flash_mla, numpy as np
+        >>> one = (np.ones((1, 1, 2, 4), np.float32), np.zeros((1, 2, 1), np.float32))
+        >>> two = (3 * one[0], one[1])
+        >>> out, lse = flash_mla.merge_states([one, two])
+        >>> f"{out[0, 0, 0, 0]:.3f} {lse[0, 0, 0]:.3f}"
+        '2.000 0.693'
     """
     if not isinstance(parts, (list, tuple)):
         raise TypeError(f"parts is a {type(parts).__name__}; expected a list of pairs (out, lse)")
@@ -231,16 +240,20 @@ def append(
         slot_mapping: [tokens] int64: page * page_size + offset of each row; -1 skips it. No slot twice.
         rows: [tokens, h_kv, d] of the cache's type; with `rope` its first columns: [tokens, h_kv, d - d_rope].
         rope: [tokens, h_kv, d_rope]: the last columns of a row.
-        v_cache, v_rows: [num_pages, page_size, h_kv, d_v] and [tokens, h_kv, d_v], where V is apart.
+        v_cache: [num_pages, page_size, h_kv, d_v], where V is apart.
+        v_rows: [tokens, h_kv, d_v], where V is apart.
 
     Raises:
-        ValueError, TypeError: name the argument. Nothing is written then.
+        ValueError: names the argument, its value and what is allowed. Nothing is written then.
+        TypeError: an argument is of another kind.
+        NotImplementedError: an array is on a CUDA device.
 
-    >>> import flash_mla, numpy as np
-    >>> k_cache = np.zeros((2, 64, 1, 576), np.float32)
-    >>> flash_mla.append(k_cache, np.array([65, -1]), np.ones((2, 1, 576), np.float32))
-    >>> k_cache[1, 1].sum(), k_cache.sum()
-    (np.float32(576.0), np.float32(576.0))
+    Examples:
+        >>> import flash_mla, numpy as np
+        >>> k_cache = np.zeros((2, 64, 1, 576), np.float32)
+        >>> flash_mla.append(k_cache, np.array([65, -1]), np.ones((2, 1, 576), np.float32))
+        >>> k_cache[1, 1].sum(), k_cache.sum()
+        (np.float32(576.0), np.float32(576.0))
     """
     _native.append(k_cache, slot_mapping, rows, rope, v_cache, v_rows)
 
@@ -259,7 +272,25 @@ def reference(
     sinks: int = 0,
     scale: float | None = None,
 ) -> tuple[Any, Any]:
-    """The specification of `decode` in plain float64: slow, obvious, no plan. Arguments as `plan` and `decode` take them.
+    """The specification of `decode` in plain float64: slow, obvious, no plan.
+
+    Args:
+        q: as for `decode`, like all arrays here; all in the CPU's memory.
+        k_cache: as for `decode`.
+        page_table: as for `decode`.
+        seqlens: as for `decode`.
+        d_v: as for `plan`, like the masks.
+        v_cache: as for `decode`.
+        cu_seqlens_q: as for `decode`.
+        causal: as for `plan`.
+        window: as for `plan`.
+        sinks: as for `plan`.
+        scale: as for `decode`.
+
+    Raises:
+        ValueError: names the argument, its value and what is allowed.
+        TypeError: an argument is of another kind.
+        NotImplementedError: an array is on a CUDA device.
 
     Returns:
         (out, lse) in float64, of q's kind: [b, s_q, h_q, d_v] and [b, h_q, s_q], or ragged [total_q, h_q, d_v] and

@@ -52,15 +52,23 @@ def get_mla_decoding_metadata(
 
     Args:
         seqlens_k: [b] int32, the `cache_seqlens` of the calls to come.
-        num_q_tokens_per_head_k, h_k, h_q, use_legacy: accepted; shapes are taken from the calls themselves.
-        is_fp8_kvcache, topk: only False and None: FP8 and sparse caches are not built (NotImplementedError).
+        num_q_tokens_per_head_k: accepted, as shapes are taken from the calls themselves.
+        h_k: accepted.
+        h_q: accepted.
+        is_fp8_kvcache: only False.
+        topk: only None.
+        use_legacy: accepted.
 
     Returns:
         (tile_scheduler_metadata [workers, 8] int32, num_splits [b + 1] int32), opaque, of the kind of `seqlens_k`.
 
-    >>> import flash_mla, numpy as np
-    >>> [array.shape[-1] for array in flash_mla.get_mla_decoding_metadata(np.array([7, 9], np.int32), 16, 1)]
-    [8, 3]
+    Raises:
+        NotImplementedError: FP8 and sparse caches.
+
+    Examples:
+        >>> import flash_mla, numpy as np
+        >>> [array.shape[-1] for array in flash_mla.get_mla_decoding_metadata(np.array([7, 9], np.int32), 16, 1)]
+        [8, 3]
     """
     _refuse_fp8(is_fp8_kvcache)
     if topk is not None:
@@ -88,9 +96,10 @@ def get_mla_metadata(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
 
     Both forms hold for one set of `cache_seqlens`: a call with other lengths is refused (`PlanMismatch`).
 
-    >>> import flash_mla
-    >>> flash_mla.get_mla_metadata()[1] is None
-    True
+    Examples:
+        >>> import flash_mla
+        >>> flash_mla.get_mla_metadata()[1] is None
+        True
     """
     if not args and not kwargs:
         return FlashMLASchedMeta(), None
@@ -278,34 +287,46 @@ def flash_mla_with_kvcache(
         block_table: [b, max_blocks] int32; entries past a sequence's last page may hold anything.
         cache_seqlens: [b] int32, new tokens included; 0 is legal.
         head_dim_v: width of V, the first columns of K: 512 for MLA, 1 to d here.
-        tile_scheduler_metadata, num_splits: what `get_mla_metadata` returned for these lengths.
+        tile_scheduler_metadata: what `get_mla_metadata` returned for these lengths.
+        num_splits: the second part of that.
         softmax_scale: None: d ** -0.5.
         causal: bottom-right aligned, for s_q > 1.
+        is_fp8_kvcache: only False or None, as FP8 caches are not built.
+        indices: only None, as sparse caches are not built.
+        attn_sink: only None.
+        extra_k_cache: only None.
+        extra_indices_in_kvcache: only None.
+        topk_length: only None.
+        extra_topk_length: only None.
         enable_batch_invariant: no bit of a sequence's result depends on the rest of the batch.
         use_legacy: accepted, without effect.
-        is_fp8_kvcache, indices, attn_sink, extra_k_cache, extra_indices_in_kvcache, topk_length, extra_topk_length,
-            kv_format, descale_q, descale_k: for FP8 and sparse caches, which are not built: only their defaults.
+        kv_format: only None.
+        descale_q: only None.
+        descale_k: only None.
 
     Returns:
         (out [b, s_q, h_q, head_dim_v] in q's type, softmax_lse [b, h_q, s_q] float32, natural logarithm). A row that
         sees no key has out = 0 and, as in FlashMLA, softmax_lse = +inf (`decode` reports -inf, which merges).
 
     Raises:
-        PlanMismatch (a ValueError): the schedule was made for other lengths, shapes or options. ValueError, TypeError:
-        name the argument, also one that lies elsewhere than the others. NotImplementedError: what is not built.
+        PlanMismatch: the schedule was made for other lengths, shapes or options (a ValueError).
+        ValueError: names the argument, also one that lies elsewhere than the others.
+        TypeError: an argument is of another kind.
+        NotImplementedError: names what is not built.
         RuntimeError: CUDA's driver reports an error.
 
     Tensors on a CUDA device (Hopper, a build with its kernels) run there, in torch's current stream. The lengths are
     copied to the CPU once a schedule, which waits for the stream; later calls with that schedule do not look at
     `cache_seqlens`: changed ones go unnoticed and the schedule's count. Lengths in the CPU's memory are always compared.
 
-    >>> import flash_mla, numpy as np
-    >>> q, k_cache = np.ones((1, 1, 16, 576), np.float32), np.ones((2, 64, 1, 576), np.float32)
-    >>> table, lengths = np.array([[1, 0]], np.int32), np.array([100], np.int32)
-    >>> schedule, num_splits = flash_mla.get_mla_metadata(lengths, 16, 1)
-    >>> out, lse = flash_mla.flash_mla_with_kvcache(q, k_cache, table, lengths, 512, schedule, num_splits)
-    >>> out.shape, lse.shape
-    ((1, 1, 16, 512), (1, 16, 1))
+    Examples:
+        >>> import flash_mla, numpy as np
+        >>> q, k_cache = np.ones((1, 1, 16, 576), np.float32), np.ones((2, 64, 1, 576), np.float32)
+        >>> table, lengths = np.array([[1, 0]], np.int32), np.array([100], np.int32)
+        >>> schedule, num_splits = flash_mla.get_mla_metadata(lengths, 16, 1)
+        >>> out, lse = flash_mla.flash_mla_with_kvcache(q, k_cache, table, lengths, 512, schedule, num_splits)
+        >>> out.shape, lse.shape
+        ((1, 1, 16, 512), (1, 16, 1))
     """
     _refuse_fp8(is_fp8_kvcache)
     if not (

@@ -44,15 +44,17 @@ def kv_cost(
         sequences of `length`}. Bytes count all layers.
 
     Raises:
-        ValueError: names the argument or the config's key, its value and what is allowed. OSError: the file cannot be
-        read. TypeError: an argument is of another kind.
+        ValueError: names the argument or the config's key, its value and what is allowed.
+        OSError: the file cannot be read.
+        TypeError: an argument is of another kind.
 
-    >>> import flash_mla
-    >>> cost = flash_mla.kv_cost("deepseek-v3", budget=80 << 30)
-    >>> cost["bytes_per_token"], cost["expanded_bytes_per_token"], cost["budget"]["longest_length"]
-    (70272, 4997120, 1222336)
-    >>> flash_mla.kv_cost({"num_hidden_layers": 32, "num_attention_heads": 32, "head_dim": 128})["attention"]
-    'MHA'
+    Examples:
+        >>> import flash_mla
+        >>> cost = flash_mla.kv_cost("deepseek-v3", budget=80 << 30)
+        >>> cost["bytes_per_token"], cost["expanded_bytes_per_token"], cost["budget"]["longest_length"]
+        (70272, 4997120, 1222336)
+        >>> flash_mla.kv_cost({"num_hidden_layers": 32, "num_attention_heads": 32, "head_dim": 128})["attention"]
+        'MHA'
     """
     kind, text, name = _model_of(model)
     answer: dict[str, Any] = json.loads(
@@ -66,9 +68,10 @@ def kv_cost(
 def kv_cost_models() -> list[str]:
     """The names that `kv_cost` knows.
 
-    >>> import flash_mla
-    >>> "deepseek-v3" in flash_mla.kv_cost_models()
-    True
+    Examples:
+        >>> import flash_mla
+        >>> "deepseek-v3" in flash_mla.kv_cost_models()
+        True
     """
     return _native.kv_cost_models()
 
