@@ -158,7 +158,8 @@ void print_answers(std::span<const Answer> answers, const Question& question) {
 }
 
 Json answer_to_json(const Answer& answer, const Question& question) {
-  Json json = {{"batch", question.load.batch}, {"length", question.load.length}, {"page_size", question.load.page_size}};
+  Json json = {
+      {"batch", question.load.batch}, {"length", question.load.length}, {"page_size", question.load.page_size}};
   json["precision"] = {{"bits", question.precision.bits},
                        {"scale_group", question.precision.scale_group},
                        {"scale_bytes", question.precision.scale_bytes},

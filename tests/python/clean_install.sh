@@ -36,7 +36,7 @@ fi
 step "source distribution, and a wheel of it"
 "$folder/tools/bin/python" -m build --sdist --outdir dist clone >build.log 2>&1 || { cat build.log && exit 1; }
 "$folder/tools/bin/pip" wheel --quiet --no-deps --wheel-dir dist dist/*.tar.gz
-(cd dist && ls -l --time-style=+ ./* | awk '{print $5, $6}')
+(cd dist && stat --format='%s bytes %n' ./*)
 step "auditwheel show"
 "$folder/tools/bin/auditwheel" show dist/*.whl
 

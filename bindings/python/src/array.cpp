@@ -260,8 +260,7 @@ bool Array::read_capsule(nb::handle object, const char* name, const Place& place
     }
     take(managed.tensor, name, place, any_type);
   } else if (PyCapsule_IsValid(capsule.ptr(), "dltensor")) {
-    take(static_cast<DlManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"))->tensor, name, place,
-         any_type);
+    take(static_cast<DlManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"))->tensor, name, place, any_type);
   } else {
     return false;
   }

@@ -46,8 +46,8 @@ void* stream_of(nb::handle stream, nb::handle array) {
   if (stream.is_none()) {
     nb::object is_cuda = nb::getattr(array, "is_cuda", nb::none());  // torch's tensors have it
     if (is_cuda.ptr() != Py_True || !nb::hasattr(array, "new_empty")) return nullptr;
-    return address_of(nb::module_::import_("torch").attr("cuda").attr("current_stream")(array.attr("device")).attr(
-        "cuda_stream"));
+    return address_of(
+        nb::module_::import_("torch").attr("cuda").attr("current_stream")(array.attr("device")).attr("cuda_stream"));
   }
   if (PyLong_Check(stream.ptr())) return address_of(stream);
   if (nb::hasattr(stream, "__cuda_stream__")) {
