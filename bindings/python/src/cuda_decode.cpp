@@ -22,7 +22,7 @@ class PlusInf {
       ++count_;
       return {};
     }
-    const Status status = flush();
+    Status status = flush();
     begin_ = at;
     count_ = 1;
     return status;

@@ -17,6 +17,7 @@ namespace {
 
 int run_command(const std::vector<std::string>& arguments) {
   std::vector<const char*> pointers;
+  pointers.reserve(arguments.size());
   for (const std::string& argument : arguments) pointers.push_back(argument.c_str());
   const nb::gil_scoped_release release;
   const int exit_code = cli::run(static_cast<int>(pointers.size()), pointers.data());

@@ -77,9 +77,10 @@ Fingerprint carried_by(nb::handle metadata, nb::handle num_splits, int64_t batch
     raise(PyExc_ValueError, "tile_scheduler_metadata has shape [%lld, %lld]; expected [1 or more, 8]",
           static_cast<long long>(rows.shape[0]), static_cast<long long>(rows.shape[1]));
   }
-  if (splits.shape[0] != batch + 1) {
+  const long long expected = static_cast<long long>(batch) + 1;
+  if (splits.shape[0] != expected) {
     raise(PyExc_ValueError, "num_splits has shape [%lld]; expected [b + 1] = [%lld]",
-          static_cast<long long>(splits.shape[0]), static_cast<long long>(batch + 1));
+          static_cast<long long>(splits.shape[0]), expected);
   }
   ConstTensor first_row(rows.data, DType::int32, {kColumns});
   first_row.strides[0] = rows.strides[1];
