@@ -32,7 +32,8 @@ void Place::refuse(const char* name, int found) const {
 
 bool is_on_cuda(nb::handle array) {
   if (PyObject_CheckBuffer(array.ptr()) != 0 || PyType_Check(array.ptr())) return false;
-  if (nb::getattr(array, "is_cuda", nb::none()).ptr() == Py_True) return true;  // torch's, the cheap way
+  const nb::object is_cuda = nb::getattr(array, "is_cuda", nb::none());  // torch's, the cheap way
+  if (PyBool_Check(is_cuda.ptr())) return is_cuda.ptr() == Py_True;
   if (!nb::hasattr(array, "__dlpack_device__")) return false;
   try {
     nb::tuple pair = nb::cast<nb::tuple>(array.attr("__dlpack_device__")());
