@@ -14,7 +14,7 @@ import flash_mla
 
 SHAPE = {"h_q": 4, "d": 24, "d_v": 16, "page_size": 8, "dtype": "float32"}
 
-SIZES = ("page_size", "h_q", "h_kv", "s_q", "batch")  # of the contract, which arrays' shapes give
+SIZES = ("page_size", "h_q", "h_kv", "s_q", "batch", "d = ", "d_v = ")  # of the contract, which arrays' shapes give
 
 
 @dataclass
