@@ -4,6 +4,13 @@ if(NOT FLASH_MLA_NVCC)
   message(STATUS "no nvcc: the Hopper kernels are left out (FLASH_MLA_NVCC names it)")
   return()
 endif()
+execute_process(COMMAND ${FLASH_MLA_NVCC} --version OUTPUT_VARIABLE nvcc_version)
+string(REGEX MATCH "release ([0-9.]+)" nvcc_version "${nvcc_version}")
+if(CMAKE_MATCH_1 VERSION_LESS 13.0)
+  message(STATUS "nvcc '${CMAKE_MATCH_1}' is older than 13.0: the Hopper kernels are left out (${FLASH_MLA_NVCC})")
+  set(FLASH_MLA_NVCC "")
+  return()
+endif()
 message(STATUS "Hopper kernels: ${FLASH_MLA_NVCC}")
 
 # --expt-relaxed-constexpr: device code may call the constexpr functions that it shares with the host.

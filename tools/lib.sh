@@ -91,6 +91,7 @@ build_preset() {
 }
 
 python_packages=(numpy ml_dtypes pytest hypothesis mypy scikit-build-core nanobind)
+docs_packages=(griffe2md==1.5.1 griffelib==2.4.1 numpy)  # docs/python_api.md out of docstrings
 # CUDA's compiler for the Hopper kernels (271 MB): one version, as what ptxas makes of them is tested.
 nvcc_packages=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 "nvidia-cuda-runtime==13.0.*" "nvidia-cuda-cccl==13.0.*")
 torch_packages=(

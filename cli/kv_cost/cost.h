@@ -70,6 +70,9 @@ Result<int64_t> cache_bytes(const ModelCache& model, const Precision& precision,
 
 inline constexpr int64_t kLongestLength = int64_t{1} << 40;  ///< tokens
 inline constexpr int64_t kLargestBatch = int64_t{1} << 40;
+inline constexpr int64_t kLargestPage = int64_t{1} << 20;  ///< tokens
+inline constexpr int64_t kLargestScaleGroup = int64_t{1} << 20;
+inline constexpr int64_t kLargestScale = 8;  ///< bytes
 
 /// The longest sequences of which `load.batch` fit into `budget` bytes: 0 if none, kLongestLength where windows bound
 /// the cost. `load.length` is not looked at.

@@ -108,12 +108,12 @@ void add_kv_cost(CLI::App& app) {
   add_number(*verb, "--batch", question.load.batch, CLI::Range(int64_t{1}, kLargestBatch), "Sequences");
   add_number(*verb, "--length", question.load.length, CLI::Range(int64_t{1}, kLongestLength),
              "Tokens of each sequence");
-  add_number(*verb, "--page-size", question.load.page_size, CLI::Range(int64_t{1}, int64_t{1} << 20),
+  add_number(*verb, "--page-size", question.load.page_size, CLI::Range(int64_t{1}, kLargestPage),
              "Tokens a page; 1: no rounding");
   add_number(*verb, "--bits", question.precision.bits, CLI::IsMember({4, 8, 16}), "Of a cached element: 16, 8 or 4");
-  add_number(*verb, "--scale-group", question.precision.scale_group, CLI::Range(int64_t{0}, int64_t{1} << 20),
+  add_number(*verb, "--scale-group", question.precision.scale_group, CLI::Range(int64_t{0}, kLargestScaleGroup),
              "With 8 or 4 bits: elements that share a scale; 0: no scales in the cache");
-  add_number(*verb, "--scale-bytes", question.precision.scale_bytes, CLI::Range(int64_t{1}, int64_t{8}),
+  add_number(*verb, "--scale-bytes", question.precision.scale_bytes, CLI::Range(int64_t{1}, kLargestScale),
              "Bytes of a scale");
   verb->add_flag("--quantise-rope", question.precision.quantise_rope,
                  "With 8 or 4 bits: MLA's rope columns too, which stay at 16 bits otherwise");

@@ -157,16 +157,20 @@ void print_answers(std::span<const Answer> answers, const Question& question) {
   for (const Answer& one : answers) print_layers(one, question.precision);
 }
 
-Json answers_to_json(std::span<const Answer> answers, const Question& question) {
-  Json json = report_head("kv-cost");
-  json["batch"] = question.load.batch;
-  json["length"] = question.load.length;
-  json["page_size"] = question.load.page_size;
+Json answer_to_json(const Answer& answer, const Question& question) {
+  Json json = {
+      {"batch", question.load.batch}, {"length", question.load.length}, {"page_size", question.load.page_size}};
   json["precision"] = {{"bits", question.precision.bits},
                        {"scale_group", question.precision.scale_group},
                        {"scale_bytes", question.precision.scale_bytes},
                        {"quantise_rope", question.precision.quantise_rope}};
-  json.update(model_to_json(answers.front(), question));
+  json.update(model_to_json(answer, question));
+  return json;
+}
+
+Json answers_to_json(std::span<const Answer> answers, const Question& question) {
+  Json json = report_head("kv-cost");
+  json.update(answer_to_json(answers.front(), question));
   json["models"] = Json::array();
   for (const Answer& one : answers) json["models"].push_back(model_to_json(one, question));
   return json;

@@ -34,6 +34,8 @@ Result<Answer> answer(const ModelCache& model, const Question& question);
 std::string describe(const Precision& precision);
 
 void print_answers(std::span<const Answer> answers, const Question& question);
+/// Keys of the question, and of the answer to it.
+Json answer_to_json(const Answer& answer, const Question& question);
 /// The object of the first model, with `models` for all.
 Json answers_to_json(std::span<const Answer> answers, const Question& question);
 /// A panel a model: bytes against length as it is, and as MHA, GQA (8 heads) and MQA would be.

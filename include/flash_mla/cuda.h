@@ -21,9 +21,18 @@ namespace flash_mla {
 /// (no driver), invalid_argument (no such device), device_error.
 FLASH_MLA_API Status cuda_use_device(int device);
 
+/// The device of the thread's current context; -1 if it has none. Errors: unsupported (no driver), device_error.
+FLASH_MLA_API Result<int> cuda_current_device();
+
 /// Waits for all work of a stream; null: the default stream. Reports what failed in it. Errors: unsupported,
 /// device_error.
 FLASH_MLA_API Status cuda_synchronize(void* stream);
+
+/// Copies `count` bytes between host memory and the current context's device, after the stream's earlier work. After
+/// cuda_read() they are there; after cuda_write() `from`, of ordinary (not page-locked) memory, may be changed. Errors:
+/// unsupported, device_error.
+FLASH_MLA_API Status cuda_read(void* to, const void* from, size_t count, void* stream);
+FLASH_MLA_API Status cuda_write(void* to, const void* from, size_t count, void* stream);
 
 /// Memory of the current context's device. Freed with the object, in whatever context is current then.
 class FLASH_MLA_API CudaMemory {

@@ -28,11 +28,40 @@ Status cuda_use_device(int device) {
   return cuda::check(driver, driver.set_context(context), "cuCtxSetCurrent");
 }
 
+Result<int> cuda_current_device() {
+  const Result<const cuda::Driver*> opened = cuda::driver();
+  if (!opened.ok()) return opened.status();
+  const cuda::Driver& driver = *opened.value();
+  cuda::Context context = nullptr;
+  FLASH_MLA_RETURN_IF_ERROR(cuda::check(driver, driver.current_context(&context), "cuCtxGetCurrent"));
+  cuda::Device device = -1;
+  if (context == nullptr) return device;
+  FLASH_MLA_RETURN_IF_ERROR(cuda::check(driver, driver.current_device(&device), "cuCtxGetDevice"));
+  return device;
+}
+
 Status cuda_synchronize(void* stream) {
   const Result<const cuda::Driver*> opened = cuda::driver();
   if (!opened.ok()) return opened.status();
   return cuda::check(*opened.value(), opened.value()->synchronize(static_cast<cuda::Stream>(stream)),
                      "cuStreamSynchronize");
+}
+
+Status cuda_read(void* to, const void* from, size_t count, void* stream) {
+  if (count == 0) return {};
+  FLASH_MLA_RETURN_IF_ERROR(cuda_synchronize(stream));
+  const cuda::Driver& driver = *cuda::driver().value();
+  return cuda::check(driver, driver.to_host(to, reinterpret_cast<cuda::DeviceAddress>(from), count), "cuMemcpyDtoH");
+}
+
+Status cuda_write(void* to, const void* from, size_t count, void* stream) {
+  if (count == 0) return {};
+  const Result<const cuda::Driver*> opened = cuda::driver();
+  if (!opened.ok()) return opened.status();
+  return cuda::check(*opened.value(),
+                     opened.value()->to_device_async(reinterpret_cast<cuda::DeviceAddress>(to), from, count,
+                                                     static_cast<cuda::Stream>(stream)),
+                     "cuMemcpyHtoDAsync");
 }
 
 Result<CudaMemory> CudaMemory::allocate(size_t size) {

@@ -49,6 +49,21 @@ TEST(CudaBackend, DevicesAreCounted) {
   EXPECT_EQ(cuda_use_device(1).code(), StatusCode::invalid_argument);
 }
 
+TEST(CudaMemory, CopiesInAStreamsOrder) {
+  std::thread([] { EXPECT_EQ(cuda_current_device().value(), -1); }).join();
+  ASSERT_TRUE(cuda_use_device(0).ok());
+  EXPECT_EQ(cuda_current_device().value(), 0);
+  const CudaMemory memory = CudaMemory::allocate(8).value();
+  const int32_t written[2] = {3, 5};
+  int32_t read[2] = {0, 0};
+  EXPECT_TRUE(cuda_write(memory.data(), written, sizeof written, nullptr).ok());
+  EXPECT_TRUE(cuda_read(read, memory.data(), sizeof read, nullptr).ok());
+  EXPECT_EQ(read[0], 3);
+  EXPECT_EQ(read[1], 5);
+  EXPECT_TRUE(cuda_read(nullptr, nullptr, 0, nullptr).ok());
+  EXPECT_EQ(cuda_read(read, memory.data(), 1 << 20, nullptr).code(), StatusCode::device_error);
+}
+
 struct Refusal {
   const char* name;
   void (*spoil)(PlanSpec& spec);

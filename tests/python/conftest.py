@@ -17,6 +17,8 @@ settings.register_profile("repository", database=None, derandomize=not FULL, pri
 settings.load_profile("repository")
 
 collect_ignore = [] if HAS_TORCH else ["test_couplets.py", "test_torch.py"]
+if "FLASH_MLA_CUDA_DRIVER" not in os.environ:
+    collect_ignore.append("test_cuda.py")
 
 
 @pytest.fixture(params=["numpy", "torch"] if HAS_TORCH else ["numpy"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
@@ -9,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -118,6 +120,75 @@ def test_planning_anew_beside_decoding(call) -> None:
     finally:
         stop.set()
         thread.join()
+
+
+class Remembered(np.ndarray):
+    """An array whose end can be seen."""
+
+
+def test_arrays_that_others_let_go_of_live_until_the_call_ends() -> None:
+    """Every reference but the call's own is dropped while it computes."""
+    batch = draw(10, b=4, s_k=2000, h_q=64)
+    plan = flash_mla.plan(batch.seqlens, h_q=64, num_workers=1, backend="scalar")
+    want = flash_mla.decode(plan, batch.q, batch.k_cache, batch.page_table, batch.seqlens)
+    box = [array.copy().view(Remembered) for array in (batch.page_table, batch.seqlens)]
+    gone = [weakref.ref(array) for array in box]
+    started, results = threading.Event(), []
+
+    def work() -> None:
+        call = iter([plan, batch.q, batch.k_cache, *box])
+        started.set()
+        results.append(flash_mla.decode(*call))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    started.wait()
+    time.sleep(0.05)  # it computes
+    assert thread.is_alive(), "the call is over: this test tests nothing"
+    box.clear()
+    gc.collect()
+    while thread.is_alive():
+        assert all(array() is not None for array in gone) or not thread.is_alive()
+        time.sleep(0.001)
+    thread.join()
+    assert (results[0][0] == want[0]).all() and (results[0][1] == want[1]).all()
+    assert all(array() is None for array in gone)
+
+
+def test_arrays_change_shape_beside_calls(call) -> None:
+    """A call sees an array as it was at one moment, and either is right or says which argument does not fit."""
+    plan, q, k_cache, table, lengths = call
+    q, lengths, table = q.copy(), lengths.copy(), table.copy()
+    want, stop = flash_mla.decode(*call)[0], threading.Event()
+    shapes = [q.shape, (1, *q.shape[1:2], -1, q.shape[-1]), (-1, q.shape[-1])]
+
+    def change() -> None:
+        while not stop.is_set():
+            for shape in shapes:  # the first is the right one
+                q.shape = shape
+                with contextlib.suppress(ValueError):
+                    lengths.resize(5 - lengths.size)  # to 3 and back; NumPy refuses while a call holds it
+                time.sleep(0.0005)
+        q.shape = shapes[0]
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    refused = right = 0
+    end = time.monotonic() + 2
+    try:
+        while time.monotonic() < end:
+            try:
+                out, _ = flash_mla.decode(plan, q, k_cache, table, lengths)
+            except (ValueError, TypeError) as refusal:
+                assert any(name in str(refusal) for name in ("q", "out", "page_table", "seqlens", "plan")), refusal
+                refused += 1
+            else:
+                assert (out == want).all()
+                right += 1
+    finally:
+        stop.set()
+        thread.join()
+    assert right > 0 and refused > 0
 
 
 def test_the_gil_is_released() -> None:

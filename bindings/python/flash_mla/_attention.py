@@ -31,13 +31,17 @@ def plan(
     batch_invariant: bool = False,
     num_workers: int = 0,
     backend: str | None = None,
+    stream: Any = None,
 ) -> Plan:
     """Splits one batch's work over workers. Cheap; once a step, for all its layers.
 
     Args:
-        seqlens: [b] int32, or a list: cached tokens of each sequence, its new ones included. 0 is legal.
-        h_q, h_kv: query heads and KV heads; h_kv divides h_q.
-        d, d_v: widths of keys and values, 1 to 1024. MLA: 576 (512 latent + 64 rope) and 512.
+        seqlens: [b] int32, or a list: cached tokens of each sequence, its new ones included. 0 is legal. An array on a
+            CUDA device is copied to the CPU, which waits for `stream`, and the plan is for the backend `sm90`.
+        h_q: query heads.
+        h_kv: KV heads; h_kv divides h_q.
+        d: width of keys, 1 to 1024. MLA: 576 (512 latent + 64 rope).
+        d_v: width of values, 1 to 1024. MLA: 512.
         s_q: query tokens a sequence; not used with `cu_seqlens_q`.
         page_size: tokens a page of the cache, any from 1.
         dtype: of q and the caches: bfloat16, float16 or float32 (a name, a torch dtype or a NumPy dtype).
@@ -48,17 +52,21 @@ def plan(
         window: tokens; 0 is no window. w > 0: of those keys only the last w, and those among the first `sinks`.
         batch_invariant: no bit of a sequence's result depends on the rest of the batch.
         num_workers: threads to balance for, 1 to 1024; 0: OpenMP's maximum, as `torch.set_num_threads` and
-            `OMP_NUM_THREADS` set it, within CPU affinity and cgroup quota.
-        backend: a name of `info()["backends"]`; None: $FLASH_MLA_BACKEND, or the best usable one.
+            `OMP_NUM_THREADS` set it, within CPU affinity and cgroup quota; on CUDA the device's multiprocessors.
+        backend: a name of `info()["backends"]`; None: $FLASH_MLA_BACKEND, or the best usable one. `sm90` plans for the
+            CUDA device that is current, also from lengths in the CPU's memory: that waits for nothing.
+        stream: for `seqlens` on a CUDA device: as for `decode`.
 
     Raises:
-        ValueError: names the argument, its value and what is allowed. TypeError: an argument is of another kind.
+        ValueError: names the argument, its value and what is allowed.
+        TypeError: an argument is of another kind.
         NotImplementedError: the backend is not usable here.
 
-    >>> import flash_mla
-    >>> plan = flash_mla.plan([150, 70], h_q=16, dtype="float32")
-    >>> plan.batch, plan.d_v
-    (2, 512)
+    Examples:
+        >>> import flash_mla
+        >>> plan = flash_mla.plan([150, 70], h_q=16, dtype="float32")
+        >>> plan.batch, plan.d_v
+        (2, 512)
     """
     return _native.make_plan(
         int32_array(seqlens, "seqlens"),
@@ -78,6 +86,7 @@ def plan(
         batch_invariant,
         num_workers,
         backend,
+        stream,
     )
 
 
@@ -95,6 +104,7 @@ def decode(
     lse: Any = None,
     return_lse: bool = True,
     workspace: Any = None,
+    stream: Any = None,
 ) -> tuple[Any, Any]:
     """Attention of a batch's query rows over their paged KV cache: softmax(scale * q k^T) v.
 
@@ -112,30 +122,41 @@ def decode(
         return_lse: False: `lse` is neither computed nor returned (None).
         workspace: `plan.workspace_size` bytes at a multiple of 64 bytes (`empty_workspace`), not shared by calls that
             run at the same time; None: memory that this thread keeps from call to call.
+        stream: on CUDA: an int (CUstream), torch's Stream, or an object with `__cuda_stream__`; None: torch's current
+            stream for torch tensors, else the default stream.
+
+    With a plan for a CUDA device all arrays lie there and the call returns when its kernels are launched. `seqlens` are
+    not looked at again: the plan's count. Without `workspace` the plan keeps one for each stream; to another the plan is
+    uploaded with every call.
 
     Returns:
-        (out, lse): lse is the natural logarithm of the sum of exp of the scaled scores. A row that sees no key has
+        (out, lse); lse is the natural logarithm of the sum of exp of the scaled scores. A row that sees no key has
         out = 0 and lse = -inf.
 
     Raises:
-        PlanMismatch (a ValueError): the plan is of other shapes or lengths. ValueError: any other argument breaks the
-        contract. TypeError: not an array. NotImplementedError: not in CPU memory. Nothing is written then.
+        PlanMismatch: the plan is of other shapes or lengths (a ValueError). Nothing is written, here and below.
+        ValueError: another argument breaks the contract, or lies elsewhere than the plan's backend computes.
+        TypeError: an argument is of another kind.
+        RuntimeError: CUDA's driver reports an error.
 
     The GIL is released while it computes. The algorithm: Flash-Decoding's splits (Dao et al., 2023) with the running
     softmax of Milakov & Gimelshein (2018), on MLA's absorbed form (DeepSeek-V2, arXiv 2405.04434, section 2.1).
 
-    >>> import flash_mla, numpy as np
-    >>> seqlens = np.array([150, 70], np.int32)
-    >>> table = np.array([[3, 1, 4], [0, 2, -1]], np.int32)  # the second sequence has two pages
-    >>> q = np.full((2, 1, 16, 576), 0.1, np.float32)
-    >>> k_cache = np.full((5, 64, 1, 576), 0.2, np.float32)
-    >>> plan = flash_mla.plan(seqlens, h_q=16, dtype="float32")
-    >>> out, lse = flash_mla.decode(plan, q, k_cache, table, seqlens)
-    >>> out.shape, f"{out[0, 0, 0, 0]:.3f} {lse[0, 0, 0]:.3f}"
-    ((2, 1, 16, 512), '0.200 5.491')
+    Examples:
+        >>> import flash_mla, numpy as np
+        >>> seqlens = np.array([150, 70], np.int32)
+        >>> table = np.array([[3, 1, 4], [0, 2, -1]], np.int32)  # the second sequence has two pages
+        >>> q = np.full((2, 1, 16, 576), 0.1, np.float32)
+        >>> k_cache = np.full((5, 64, 1, 576), 0.2, np.float32)
+        >>> plan = flash_mla.plan(seqlens, h_q=16, dtype="float32")
+        >>> out, lse = flash_mla.decode(plan, q, k_cache, table, seqlens)
+        >>> out.shape, f"{out[0, 0, 0, 0]:.3f} {lse[0, 0, 0]:.3f}"
+        ((2, 1, 16, 512), '0.200 5.491')
     """
     if not isinstance(plan, Plan):
         raise TypeError(f"plan is a {type(plan).__name__}; expected what flash_mla.plan() returns")
+    if return_lse is not True and return_lse is not False:
+        raise TypeError(f"return_lse is a {type(return_lse).__name__}; expected a bool")
     if out is None or (lse is None and return_lse):
         dtype_of(q, "q")
         shape = tuple(q.shape)
@@ -149,13 +170,17 @@ def decode(
     if not return_lse:
         lse = None
     _native.decode(
-        plan, q, k_cache, page_table, seqlens, v_cache, cu_seqlens_q, out, lse, scale, workspace, False
+        plan, q, k_cache, page_table, seqlens, v_cache, cu_seqlens_q, out, lse, scale, workspace, False, stream
     )
     return out, lse
 
 
 def empty_workspace(plan: Plan) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Memory for `decode(..., workspace=)`: plan.workspace_size bytes at a multiple of 64 bytes."""
+    """Memory for `decode(..., workspace=)` on the CPU: plan.workspace_size bytes at a multiple of 64 bytes."""
+    if not isinstance(plan, Plan):
+        raise TypeError(f"plan is a {type(plan).__name__}; expected what flash_mla.plan() returns")
+    if plan.device >= 0:
+        raise ValueError(f"plan is for CUDA device {plan.device}; expected one for the CPU: there decode has its own memory")
     alignment = _native.WORKSPACE_ALIGNMENT
     size = plan.workspace_size
     memory = np.empty(size + alignment, np.uint8)
@@ -168,21 +193,24 @@ def merge_states(parts: Sequence[tuple[Any, Any]], *, out: Any = None, lse: Any 
 
     Args:
         parts: pairs (out, lse) as `decode` returns them, all of one shape.
-        out, lse: arrays to write to, may be those of a part; None: new arrays. `out` is of the parts' type or float32.
+        out: array to write to, of the parts' type or float32, may be that of a part; None: a new one.
+        lse: the same, float32.
 
     Returns:
         (out, lse) = (sum_i exp(lse_i - lse) out_i, log sum_i exp(lse_i)). A part with lse = -inf adds nothing; if all
         are empty the row is (0, -inf).
 
     Raises:
-        ValueError, TypeError: name the argument. Nothing is written then.
+        ValueError: names the argument, its value and what is allowed. Nothing is written then.
+        TypeError: an argument is of another kind.
 
-    >>> import flash_mla, numpy as np
-    >>> one = (np.ones((1, 1, 2, 4), np.float32), np.zeros((1, 2, 1), np.float32))
-    >>> two = (3 * one[0], one[1])
-    >>> out, lse = flash_mla.merge_states([one, two])
-    >>> f"{out[0, 0, 0, 0]:.3f} {lse[0, 0, 0]:.3f}"
-    '2.000 0.693'
+    Examples:
+        >>> import flash_mla, numpy as np
+        >>> one = (np.ones((1, 1, 2, 4), np.float32), np.zeros((1, 2, 1), np.float32))
+        >>> two = (3 * one[0], one[1])
+        >>> out, lse = flash_mla.merge_states([one, two])
+        >>> f"{out[0, 0, 0, 0]:.3f} {lse[0, 0, 0]:.3f}"
+        '2.000 0.693'
     """
     if not isinstance(parts, (list, tuple)):
         raise TypeError(f"parts is a {type(parts).__name__}; expected a list of pairs (out, lse)")
@@ -212,16 +240,20 @@ def append(
         slot_mapping: [tokens] int64: page * page_size + offset of each row; -1 skips it. No slot twice.
         rows: [tokens, h_kv, d] of the cache's type; with `rope` its first columns: [tokens, h_kv, d - d_rope].
         rope: [tokens, h_kv, d_rope]: the last columns of a row.
-        v_cache, v_rows: [num_pages, page_size, h_kv, d_v] and [tokens, h_kv, d_v], where V is apart.
+        v_cache: [num_pages, page_size, h_kv, d_v], where V is apart.
+        v_rows: [tokens, h_kv, d_v], where V is apart.
 
     Raises:
-        ValueError, TypeError: name the argument. Nothing is written then.
+        ValueError: names the argument, its value and what is allowed. Nothing is written then.
+        TypeError: an argument is of another kind.
+        NotImplementedError: an array is on a CUDA device.
 
-    >>> import flash_mla, numpy as np
-    >>> k_cache = np.zeros((2, 64, 1, 576), np.float32)
-    >>> flash_mla.append(k_cache, np.array([65, -1]), np.ones((2, 1, 576), np.float32))
-    >>> k_cache[1, 1].sum(), k_cache.sum()
-    (np.float32(576.0), np.float32(576.0))
+    Examples:
+        >>> import flash_mla, numpy as np
+        >>> k_cache = np.zeros((2, 64, 1, 576), np.float32)
+        >>> flash_mla.append(k_cache, np.array([65, -1]), np.ones((2, 1, 576), np.float32))
+        >>> k_cache[1, 1].sum(), k_cache.sum()
+        (np.float32(576.0), np.float32(576.0))
     """
     _native.append(k_cache, slot_mapping, rows, rope, v_cache, v_rows)
 
@@ -240,7 +272,25 @@ def reference(
     sinks: int = 0,
     scale: float | None = None,
 ) -> tuple[Any, Any]:
-    """The specification of `decode` in plain float64: slow, obvious, no plan. Arguments as `plan` and `decode` take them.
+    """The specification of `decode` in plain float64: slow, obvious, no plan.
+
+    Args:
+        q: as for `decode`, like all arrays here; all in the CPU's memory.
+        k_cache: as for `decode`.
+        page_table: as for `decode`.
+        seqlens: as for `decode`.
+        d_v: as for `plan`, like the masks.
+        v_cache: as for `decode`.
+        cu_seqlens_q: as for `decode`.
+        causal: as for `plan`.
+        window: as for `plan`.
+        sinks: as for `plan`.
+        scale: as for `decode`.
+
+    Raises:
+        ValueError: names the argument, its value and what is allowed.
+        TypeError: an argument is of another kind.
+        NotImplementedError: an array is on a CUDA device.
 
     Returns:
         (out, lse) in float64, of q's kind: [b, s_q, h_q, d_v] and [b, h_q, s_q], or ragged [total_q, h_q, d_v] and

@@ -9,13 +9,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from flash_mla import _native
-from flash_mla._arrays import dtype_of, is_torch, new_empty
+from flash_mla._arrays import dtype_of, is_on_cuda, is_torch, new_empty
 from flash_mla._native import Plan, PlanMismatch
 from flash_mla._schedule import (
     Config,
     FlashMLASchedMeta,
     filling,
     plan_cache,
+    carried_fingerprint,
     schedule_arrays,
 )
 
@@ -51,18 +52,25 @@ def get_mla_decoding_metadata(
 
     Args:
         seqlens_k: [b] int32, the `cache_seqlens` of the calls to come.
-        num_q_tokens_per_head_k, h_k, h_q, use_legacy: accepted; shapes are taken from the calls themselves.
-        is_fp8_kvcache, topk: only False and None: FP8 and sparse caches are not built (NotImplementedError).
+        num_q_tokens_per_head_k: accepted, as shapes are taken from the calls themselves.
+        h_k: accepted.
+        h_q: accepted.
+        is_fp8_kvcache: only False.
+        topk: only None.
+        use_legacy: accepted.
 
     Returns:
         (tile_scheduler_metadata [workers, 8] int32, num_splits [b + 1] int32), opaque, of the kind of `seqlens_k`.
 
-    >>> import flash_mla, numpy as np
-    >>> [array.shape[-1] for array in flash_mla.get_mla_decoding_metadata(np.array([7, 9], np.int32), 16, 1)]
-    [8, 3]
+    Raises:
+        NotImplementedError: FP8 and sparse caches.
+
+    Examples:
+        >>> import flash_mla, numpy as np
+        >>> [array.shape[-1] for array in flash_mla.get_mla_decoding_metadata(np.array([7, 9], np.int32), 16, 1)]
+        [8, 3]
     """
-    if is_fp8_kvcache:
-        _not_built("is_fp8_kvcache", is_fp8_kvcache, False)
+    _refuse_fp8(is_fp8_kvcache)
     if topk is not None:
         _not_built("topk", topk, None)
     if torch_ops is not None and torch_ops.is_compiling():
@@ -88,9 +96,10 @@ def get_mla_metadata(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
 
     Both forms hold for one set of `cache_seqlens`: a call with other lengths is refused (`PlanMismatch`).
 
-    >>> import flash_mla
-    >>> flash_mla.get_mla_metadata()[1] is None
-    True
+    Examples:
+        >>> import flash_mla
+        >>> flash_mla.get_mla_metadata()[1] is None
+        True
     """
     if not args and not kwargs:
         return FlashMLASchedMeta(), None
@@ -104,7 +113,18 @@ def _not_built(name: str, value: Any, supported: Any) -> NoReturn:
     )
 
 
+def _refuse_fp8(is_fp8_kvcache: Any) -> None:
+    if is_fp8_kvcache is False or is_fp8_kvcache is None:
+        return
+    if is_fp8_kvcache is True:
+        _not_built("is_fp8_kvcache", True, False)
+    raise TypeError(f"is_fp8_kvcache is a {type(is_fp8_kvcache).__name__}; expected a bool")
+
+
 def _make_plan(q: Any, k_cache: Any, cache_seqlens: Any, d_v: Any, causal: bool, batch_invariant: bool) -> Plan:
+    dtype = dtype_of(q, "q")
+    if dtype not in ("bfloat16", "float16", "float32"):
+        raise ValueError(f"q has dtype {dtype}; expected bfloat16, float16 or float32")
     return _native.make_plan(
         cache_seqlens,
         None,
@@ -114,7 +134,7 @@ def _make_plan(q: Any, k_cache: Any, cache_seqlens: Any, d_v: Any, causal: bool,
         q.shape[3],
         d_v,
         k_cache.shape[1],
-        dtype_of(q, "q"),
+        dtype,
         None,
         False,
         causal,
@@ -122,6 +142,7 @@ def _make_plan(q: Any, k_cache: Any, cache_seqlens: Any, d_v: Any, causal: bool,
         0,
         batch_invariant,
         0,
+        None,
         None,
     )
 
@@ -136,6 +157,8 @@ def new_results(q: Any, q_shape: tuple[int, ...], h_kv: int, d_v: int) -> tuple[
         lse = q.new_empty_strided((b, h_q, s_q), strides, dtype=torch.float32)
         return q.new_empty((b, s_q, h_q, d_v)), lse
     out = new_empty(q, (b, s_q, h_q, d_v), dtype_of(q, "q"))
+    if not isinstance(out, np.ndarray):
+        return out, new_empty(q, (b, h_q, s_q), "float32")
     if h_kv == 1:
         return out, np.empty((b, s_q, h_q), np.float32).swapaxes(1, 2)
     return out, np.empty((b, h_q, s_q), np.float32)
@@ -195,8 +218,12 @@ def decode_with_cached_plan(
     softmax_scale: float | None,
     causal: bool,
     batch_invariant: bool,
+    schedule: tuple[int, int, int, int] | None = None,
 ) -> tuple[Any, Any]:
-    """One call that plans for the lengths it finds, at most once a step and thread."""
+    """One call that plans for the lengths it finds, at most once a step and thread.
+
+    `schedule`: the fingerprint of lengths on a CUDA device, if one is known; else the device is asked for them.
+    """
     threads = _native.default_num_workers()  # a plan holds for as many as were wanted when it was made
     q_shape, k_shape = tuple(q.shape), tuple(k_cache.shape)
     key = (q_shape, q.dtype, k_shape, d_v, causal, batch_invariant, threads)
@@ -204,6 +231,8 @@ def decode_with_cached_plan(
     if plan is None:
         plan = _make_plan(q, k_cache, cache_seqlens, d_v, causal, batch_invariant)
         plan_cache.keep(key, plan)
+    if plan.device >= 0:
+        _renew(plan, cache_seqlens, schedule)
     out, lse = new_results(q, q_shape, k_shape[2], d_v)
     call = (q, k_cache, block_table, cache_seqlens, None, None, out, lse, softmax_scale, None, True)
     try:
@@ -212,6 +241,19 @@ def decode_with_cached_plan(
         plan.remake(cache_seqlens)
         _native.decode(plan, *call)
     return out, lse
+
+
+def _renew(plan: Plan, cache_seqlens: Any, schedule: tuple[int, int, int, int] | None) -> None:
+    """Sees to it that a CUDA plan is for the lengths of `schedule`. Only where it is not, the device is waited for."""
+    wanted = schedule or _native.fingerprint(cache_seqlens, "cache_seqlens")
+    if _native.plan_fingerprint(plan) == wanted:
+        return
+    plan.remake(cache_seqlens)
+    if _native.plan_fingerprint(plan) != wanted:
+        raise PlanMismatch(
+            "tile_scheduler_metadata was made for other values of cache_seqlens than this call has; call "
+            "get_mla_metadata again"
+        )
 
 
 def flash_mla_with_kvcache(
@@ -245,32 +287,48 @@ def flash_mla_with_kvcache(
         block_table: [b, max_blocks] int32; entries past a sequence's last page may hold anything.
         cache_seqlens: [b] int32, new tokens included; 0 is legal.
         head_dim_v: width of V, the first columns of K: 512 for MLA, 1 to d here.
-        tile_scheduler_metadata, num_splits: what `get_mla_metadata` returned for these lengths.
+        tile_scheduler_metadata: what `get_mla_metadata` returned for these lengths.
+        num_splits: the second part of that.
         softmax_scale: None: d ** -0.5.
         causal: bottom-right aligned, for s_q > 1.
+        is_fp8_kvcache: only False or None, as FP8 caches are not built.
+        indices: only None, as sparse caches are not built.
+        attn_sink: only None.
+        extra_k_cache: only None.
+        extra_indices_in_kvcache: only None.
+        topk_length: only None.
+        extra_topk_length: only None.
         enable_batch_invariant: no bit of a sequence's result depends on the rest of the batch.
         use_legacy: accepted, without effect.
-        is_fp8_kvcache, indices, attn_sink, extra_k_cache, extra_indices_in_kvcache, topk_length, extra_topk_length,
-            kv_format, descale_q, descale_k: for FP8 and sparse caches, which are not built: only their defaults.
+        kv_format: only None.
+        descale_q: only None.
+        descale_k: only None.
 
     Returns:
         (out [b, s_q, h_q, head_dim_v] in q's type, softmax_lse [b, h_q, s_q] float32, natural logarithm). A row that
         sees no key has out = 0 and, as in FlashMLA, softmax_lse = +inf (`decode` reports -inf, which merges).
 
     Raises:
-        PlanMismatch (a ValueError): the schedule was made for other lengths, shapes or options. ValueError, TypeError:
-        name the argument. NotImplementedError: what is not built, tensors on CUDA devices included.
+        PlanMismatch: the schedule was made for other lengths, shapes or options (a ValueError).
+        ValueError: names the argument, also one that lies elsewhere than the others.
+        TypeError: an argument is of another kind.
+        NotImplementedError: names what is not built.
+        RuntimeError: CUDA's driver reports an error.
 
-    >>> import flash_mla, numpy as np
-    >>> q, k_cache = np.ones((1, 1, 16, 576), np.float32), np.ones((2, 64, 1, 576), np.float32)
-    >>> table, lengths = np.array([[1, 0]], np.int32), np.array([100], np.int32)
-    >>> schedule, num_splits = flash_mla.get_mla_metadata(lengths, 16, 1)
-    >>> out, lse = flash_mla.flash_mla_with_kvcache(q, k_cache, table, lengths, 512, schedule, num_splits)
-    >>> out.shape, lse.shape
-    ((1, 1, 16, 512), (1, 16, 1))
+    Tensors on a CUDA device (Hopper, a build with its kernels) run there, in torch's current stream. The lengths are
+    copied to the CPU once a schedule, which waits for the stream; later calls with that schedule do not look at
+    `cache_seqlens`: changed ones go unnoticed and the schedule's count. Lengths in the CPU's memory are always compared.
+
+    Examples:
+        >>> import flash_mla, numpy as np
+        >>> q, k_cache = np.ones((1, 1, 16, 576), np.float32), np.ones((2, 64, 1, 576), np.float32)
+        >>> table, lengths = np.array([[1, 0]], np.int32), np.array([100], np.int32)
+        >>> schedule, num_splits = flash_mla.get_mla_metadata(lengths, 16, 1)
+        >>> out, lse = flash_mla.flash_mla_with_kvcache(q, k_cache, table, lengths, 512, schedule, num_splits)
+        >>> out.shape, lse.shape
+        ((1, 1, 16, 512), (1, 16, 1))
     """
-    if is_fp8_kvcache:
-        _not_built("is_fp8_kvcache", is_fp8_kvcache, False)
+    _refuse_fp8(is_fp8_kvcache)
     if not (
         indices is None
         and attn_sink is None
@@ -319,11 +377,23 @@ def flash_mla_with_kvcache(
                 plan, q, k_cache, block_table, cache_seqlens, None, None, out, lse, softmax_scale, None, True
             )
             return out, lse
+        if is_on_cuda(cache_seqlens):
+            return decode_with_cached_plan(
+                q,
+                k_cache,
+                block_table,
+                cache_seqlens,
+                head_dim_v,
+                softmax_scale,
+                causal,
+                enable_batch_invariant,
+                carried_fingerprint(tile_scheduler_metadata, num_splits, q_shape[0]),
+            )
         _native.check_schedule(tile_scheduler_metadata, num_splits, cache_seqlens)
         return decode_with_cached_plan(
             q, k_cache, block_table, cache_seqlens, head_dim_v, softmax_scale, causal, enable_batch_invariant
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:
         raise _in_their_words(error) from None
 
 

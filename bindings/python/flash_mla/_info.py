@@ -17,9 +17,10 @@ def info() -> dict[str, Any]:
     ``usable`` (and this machine can run it), ``reason`` (why not). ``default_backend`` is the one that ``plan`` takes
     unless told otherwise: ``$FLASH_MLA_BACKEND``, or the best usable one.
 
-    >>> import flash_mla
-    >>> flash_mla.info()["default_backend"] in [b["name"] for b in flash_mla.info()["backends"] if b["usable"]]
-    True
+    Examples:
+        >>> import flash_mla
+        >>> flash_mla.info()["default_backend"] in [b["name"] for b in flash_mla.info()["backends"] if b["usable"]]
+        True
     """
     return {
         "command": "info",

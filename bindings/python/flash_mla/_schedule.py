@@ -39,7 +39,8 @@ filling = threading.Lock()  # held by the one call that fills an object; torch.c
 class FlashMLASchedMeta:
     """A schedule that the first `flash_mla_with_kvcache` call fills and later calls of the same step reuse.
 
-    Later calls must have the same shapes, options and `cache_seqlens` values; others are refused (`PlanMismatch`).
+    Later calls must have the same shapes, options and `cache_seqlens` values; others are refused (`PlanMismatch`), but
+    for values on a CUDA device, which are not looked at again.
     """
 
     have_initialized: bool
@@ -58,15 +59,28 @@ class FlashMLASchedMeta:
 
 def schedule_arrays(cache_seqlens: Any, name: str) -> tuple[Any, Any]:
     """(tile_scheduler_metadata [workers, 8] int32, num_splits [b + 1] int32) of the kind of `cache_seqlens`."""
-    fingerprint = _native.fingerprint(cache_seqlens, name)
+    fingerprint = _native.fingerprint(cache_seqlens, name)  # from a CUDA device: waits for it
     metadata = np.zeros((_native.default_num_workers(), _native.SCHEDULE_COLUMNS), np.int32)
     metadata[:, : len(fingerprint)] = fingerprint
     num_splits = np.arange(cache_seqlens.shape[0] + 1, dtype=np.int32)
     if is_torch(cache_seqlens):
         import torch
 
-        return torch.from_numpy(metadata), torch.from_numpy(num_splits)
+        place = cache_seqlens.device
+        on_device = torch.from_numpy(metadata).to(place)
+        if place.type == "cuda":
+            setattr(on_device, _FINGERPRINT, fingerprint)
+        return on_device, torch.from_numpy(num_splits).to(place)
     return metadata, num_splits
+
+
+_FINGERPRINT = "_flash_mla_fingerprint"  # beside a tensor on a device, so that nobody waits for its elements
+
+
+def carried_fingerprint(metadata: Any, num_splits: Any, batch: int) -> tuple[int, int, int, int]:
+    """The fingerprint in a schedule's arrays. A copy of one that lies on a CUDA device is read from there."""
+    noted: tuple[int, int, int, int] | None = getattr(metadata, _FINGERPRINT, None)
+    return noted or _native.schedule_fingerprint(metadata, num_splits, batch)
 
 
 class _PlanCache(threading.local):

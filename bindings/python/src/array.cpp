@@ -2,6 +2,7 @@
 
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <typeinfo>
@@ -52,11 +53,15 @@ nb::object dtype_text(nb::handle object) {
   raise(PyExc_ValueError, "%s has dtype %U; expected %s", name, dtype_text(object).ptr(), kDTypes);
 }
 
-[[noreturn]] void refuse_device(const char* name, DlDevice device) {
-  const char* what = device.type == kDlCuda ? "a CUDA device" : "a device of DLPack type";
-  raise(PyExc_NotImplementedError,
-        "%s is on %s %d; this build has CPU backends only (flash_mla.info() lists them): move it to the CPU", name,
-        what, device.type == kDlCuda ? device.index : device.type);
+/// kCpu, or the index of a CUDA device. Other devices are refused, and those that `place` does not allow.
+int checked_device(DlDevice device, const char* name, const Place& place) {
+  if (device.type != kDlCpu && device.type != kDlCudaHost && device.type != kDlCuda) {
+    raise(PyExc_NotImplementedError, "%s is on a device of DLPack type %d; expected the CPU or CUDA", name,
+          device.type);
+  }
+  const int found = device.type == kDlCuda ? device.index : kCpu;
+  if (!place.allows(found)) place.refuse(name, found);
+  return found;
 }
 
 /// The C interface of the object's type, if it offers one. The capsule belongs to the type, which lives on.
@@ -79,37 +84,47 @@ const DlExchangeApi* exchange_api(PyTypeObject* type) {
   return api;
 }
 
-/// What the object's `__dlpack__` returns. Objects that cannot be read are refused in words that name the argument.
-nb::object export_capsule(nb::handle object, const char* name) {
+/// What the object's `__dlpack_device__` says; the CPU if it has none.
+DlDevice device_of(nb::handle object, const char* name) {
+  if (!nb::hasattr(object, "__dlpack_device__")) return {kDlCpu, 0};
   try {
-    if (nb::hasattr(object, "__dlpack_device__")) {
-      nb::tuple device = nb::cast<nb::tuple>(object.attr("__dlpack_device__")());
-      const DlDevice place = {nb::cast<int32_t>(nb::int_(device[0])), nb::cast<int32_t>(nb::int_(device[1]))};
-      if (place.type != kDlCpu && place.type != kDlCudaHost) refuse_device(name, place);
-    }
-    try {
-      return object.attr("__dlpack__")(nb::arg("max_version") = nb::make_tuple(1, 0));
-    } catch (nb::python_error& error) {
-      if (!error.matches(PyExc_TypeError)) throw;
-      return object.attr("__dlpack__")();  // before DLPack 1.0
-    }
-  } catch (nb::python_error& error) {
-    if (error.matches(PyExc_NotImplementedError)) throw;
-    raise(PyExc_ValueError, "%s cannot be read through DLPack: %S", name, error.value().ptr());
+    nb::tuple pair = nb::cast<nb::tuple>(object.attr("__dlpack_device__")());
+    return {nb::cast<int32_t>(nb::int_(pair[0])), nb::cast<int32_t>(nb::int_(pair[1]))};
   } catch (const std::bad_cast&) {
     raise(PyExc_ValueError, "%s has a __dlpack_device__ that is no pair of ints", name);
+  } catch (nb::python_error& error) {
+    raise(PyExc_ValueError, "%s cannot be read through DLPack: %S", name, error.value().ptr());
+  }
+}
+
+/// What the object's `__dlpack__` returns. Objects that cannot be read are refused in words that name the argument.
+nb::object export_capsule(nb::handle object, const char* name, const Place& place) {
+  nb::dict options;
+  if (checked_device(device_of(object, name), name, place) != kCpu) {
+    // The default stream has a number of its own there: 1.
+    options["stream"] = std::max<uintptr_t>(1, reinterpret_cast<uintptr_t>(place.stream));
+  }
+  try {
+    try {
+      return object.attr("__dlpack__")(nb::arg("max_version") = nb::make_tuple(1, 0), **options);
+    } catch (nb::python_error& error) {
+      if (!error.matches(PyExc_TypeError)) throw;
+      return object.attr("__dlpack__")(**options);  // before DLPack 1.0
+    }
+  } catch (nb::python_error& error) {
+    raise(PyExc_ValueError, "%s cannot be read through DLPack: %S", name, error.value().ptr());
   }
 }
 
 }  // namespace
 
-Array::Array(nb::handle object, const char* name, const char* shape, Access access) {
-  read(object, name, shape, access, false);
+Array::Array(nb::handle object, const char* name, const char* shape, const Place& place, Access access) {
+  read(object, name, shape, place, access, false);
 }
 
-Array Array::of_bytes(nb::handle object, const char* name) {
+Array Array::of_bytes(nb::handle object, const char* name, const Place& place) {
   Array array{Unread{}};
-  array.read(object, name, "bytes", Access::write, true);
+  array.read(object, name, "bytes", place, Access::write, true);
   if (!array.contiguous()) raise(PyExc_ValueError, "%s is not contiguous; expected one run of bytes", name);
   return array;
 }
@@ -117,6 +132,7 @@ Array Array::of_bytes(nb::handle object, const char* name) {
 Array::Array(Array&& other) noexcept
     : tensor_(other.tensor_),
       item_size_(other.item_size_),
+      device_(other.device_),
       buffer_(other.buffer_),
       has_buffer_(std::exchange(other.has_buffer_, false)),
       owner_(std::move(other.owner_)) {}
@@ -140,16 +156,17 @@ bool Array::contiguous() const {
   return true;
 }
 
-void Array::read(nb::handle object, const char* name, const char* shape, Access access, bool any_type) {
+void Array::read(nb::handle object, const char* name, const char* shape, const Place& place, Access access,
+                 bool any_type) {
   if (object.is_none()) return;
-  if (read_buffer(object, name, access, any_type)) return;  // NumPy: cheaper than asking for DLPack
-  if (read_exchange(object, name, any_type)) return;
-  if (read_capsule(object, name, access, any_type)) return;
+  if (read_buffer(object, name, place, access, any_type)) return;  // NumPy: cheaper than asking for DLPack
+  if (read_exchange(object, name, place, any_type)) return;
+  if (read_capsule(object, name, place, access, any_type)) return;
   raise(PyExc_TypeError, "%s is a %s; expected an array %s", name, kind_of(object), shape);
 }
 
-void Array::take(const DlTensor& tensor, const char* name, bool any_type) {
-  if (tensor.device.type != kDlCpu && tensor.device.type != kDlCudaHost) refuse_device(name, tensor.device);
+void Array::take(const DlTensor& tensor, const char* name, const Place& place, bool any_type) {
+  device_ = checked_device(tensor.device, name, place);
   if (tensor.ndim > kMaxRank)
     raise(PyExc_ValueError, "%s has rank %d; expected at most %d", name, tensor.ndim, kMaxRank);
   const std::optional<DType> dtype = dtype_of(tensor.dtype);
@@ -166,7 +183,7 @@ void Array::take(const DlTensor& tensor, const char* name, bool any_type) {
   }
 }
 
-bool Array::read_exchange(nb::handle object, const char* name, bool any_type) {
+bool Array::read_exchange(nb::handle object, const char* name, const Place& place, bool any_type) {
   const DlExchangeApi* api = exchange_api(Py_TYPE(object.ptr()));
   if (api == nullptr) return false;
   DlTensor tensor{};
@@ -175,11 +192,11 @@ bool Array::read_exchange(nb::handle object, const char* name, bool any_type) {
     return false;  // the Python protocol says why
   }
   owner_ = nb::borrow(object);
-  take(tensor, name, any_type);
+  take(tensor, name, place, any_type);
   return true;
 }
 
-bool Array::read_buffer(nb::handle object, const char* name, Access access, bool any_type) {
+bool Array::read_buffer(nb::handle object, const char* name, const Place& place, Access access, bool any_type) {
   nb::object exporter = nb::borrow(object);
   const bool is_buffer = PyObject_CheckBuffer(object.ptr()) != 0;
   if (!is_buffer) return false;
@@ -213,6 +230,7 @@ bool Array::read_buffer(nb::handle object, const char* name, Access access, bool
     if (!nb::hasattr(object, "dtype")) return false;  // bytes and the like are no arrays
     refuse_dtype(object, name);
   }
+  if (!place.allows(kCpu)) place.refuse(name, kCpu);
   tensor_.dtype = dtype.value_or(DType::float32);
   item_size_ = buffer_.itemsize;
   tensor_.data = buffer_.buf;
@@ -228,9 +246,9 @@ bool Array::read_buffer(nb::handle object, const char* name, Access access, bool
   return true;
 }
 
-bool Array::read_capsule(nb::handle object, const char* name, Access access, bool any_type) {
+bool Array::read_capsule(nb::handle object, const char* name, const Place& place, Access access, bool any_type) {
   if (PyType_Check(object.ptr()) || !nb::hasattr(object, "__dlpack__")) return false;
-  const nb::object capsule = export_capsule(object, name);
+  const nb::object capsule = export_capsule(object, name, place);
   owner_ = capsule;
   if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
     const auto& managed =
@@ -240,9 +258,9 @@ bool Array::read_capsule(nb::handle object, const char* name, Access access, boo
     if (access == Access::write && (managed.flags & kDlReadOnly) != 0) {
       raise(PyExc_ValueError, "%s is read-only; expected memory that can be written", name);
     }
-    take(managed.tensor, name, any_type);
+    take(managed.tensor, name, place, any_type);
   } else if (PyCapsule_IsValid(capsule.ptr(), "dltensor")) {
-    take(static_cast<DlManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"))->tensor, name, any_type);
+    take(static_cast<DlManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"))->tensor, name, place, any_type);
   } else {
     return false;
   }

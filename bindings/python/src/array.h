@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "flash_mla/tensor.h"
+#include "place.h"
 
 namespace flash_mla::python {
 
@@ -19,8 +20,8 @@ enum class Access { read, write };
 class Array {
  public:
   /// `object` may be None: an absent tensor. `name` and `shape` are for messages, as the contract writes them. Raises
-  /// TypeError (no array), ValueError (dtype, rank, strides, read-only) or NotImplementedError (not in CPU memory).
-  Array(nb::handle object, const char* name, const char* shape, Access access = Access::read);
+  /// TypeError (no array), ValueError (dtype, rank, strides, read-only) or what `place` says.
+  Array(nb::handle object, const char* name, const char* shape, const Place& place = {}, Access access = Access::read);
   Array(Array&& other) noexcept;
   Array& operator=(Array&&) = delete;
   ~Array();
@@ -32,21 +33,24 @@ class Array {
   /// Of the elements, side by side or not.
   [[nodiscard]] int64_t bytes() const;
   [[nodiscard]] bool contiguous() const;
+  /// kCpu, or the index of a CUDA device.
+  [[nodiscard]] int device() const { return device_; }
 
   /// An array of any element type whose memory is one run: a workspace.
-  static Array of_bytes(nb::handle object, const char* name);
+  static Array of_bytes(nb::handle object, const char* name, const Place& place);
 
  private:
   struct Unread {};
   explicit Array(Unread) {}
-  void read(nb::handle object, const char* name, const char* shape, Access access, bool any_type);
-  bool read_buffer(nb::handle object, const char* name, Access access, bool any_type);
-  bool read_exchange(nb::handle object, const char* name, bool any_type);
-  bool read_capsule(nb::handle object, const char* name, Access access, bool any_type);
-  void take(const struct DlTensor& tensor, const char* name, bool any_type);
+  void read(nb::handle object, const char* name, const char* shape, const Place& place, Access access, bool any_type);
+  bool read_buffer(nb::handle object, const char* name, const Place& place, Access access, bool any_type);
+  bool read_exchange(nb::handle object, const char* name, const Place& place, bool any_type);
+  bool read_capsule(nb::handle object, const char* name, const Place& place, Access access, bool any_type);
+  void take(const struct DlTensor& tensor, const char* name, const Place& place, bool any_type);
 
   Tensor tensor_;
   int64_t item_size_ = 0;
+  int device_ = kCpu;
   Py_buffer buffer_{};
   bool has_buffer_ = false;
   nb::object owner_;

@@ -10,10 +10,12 @@
 #include <vector>
 
 #include "array.h"
+#include "cuda_decode.h"
 #include "flash_mla/append.h"
 #include "flash_mla/decode.h"
 #include "flash_mla/merge.h"
 #include "fork.h"
+#include "place.h"
 #include "plan.h"
 #include "raise.h"
 
@@ -70,14 +72,14 @@ std::optional<double> scale_of(nb::handle scale) {
 /// What decode() and its specification read.
 class Inputs {
  public:
-  Inputs(nb::handle q, nb::handle k_cache, nb::handle page_table, nb::handle seqlens, nb::handle v_cache,
-         nb::handle cu_seqlens_q)
-      : q_(q, "q", kQ),
-        k_cache_(k_cache, "k_cache", kKCache),
-        v_cache_(v_cache, "v_cache", kVCache),
-        page_table_(page_table, "page_table", kPageTable),
-        seqlens_(seqlens, "seqlens", kSeqlens),
-        cu_seqlens_q_(cu_seqlens_q, "cu_seqlens_q", kCuSeqlensQ) {}
+  Inputs(const Place& place, nb::handle q, nb::handle k_cache, nb::handle page_table, nb::handle seqlens,
+         nb::handle v_cache, nb::handle cu_seqlens_q)
+      : q_(q, "q", kQ, place),
+        k_cache_(k_cache, "k_cache", kKCache, place),
+        v_cache_(v_cache, "v_cache", kVCache, place),
+        page_table_(page_table, "page_table", kPageTable, place),
+        seqlens_(seqlens, "seqlens", kSeqlens, place),
+        cu_seqlens_q_(cu_seqlens_q, "cu_seqlens_q", kCuSeqlensQ, place) {}
 
   /// Valid while this lives.
   [[nodiscard]] DecodeArgs args() const {
@@ -95,19 +97,35 @@ class Inputs {
   Array q_, k_cache_, v_cache_, page_table_, seqlens_, cu_seqlens_q_;
 };
 
+/// Where the arrays of a plan's calls have to lie. Makes a CUDA plan's device current.
+Place place_of(const PythonPlan& plan, nb::handle stream, nb::handle q) {
+  Place place{.device = plan.device()};
+  place.error = PyExc_ValueError;
+  place.because = "the plan is for a backend that computes there (plan.backend)";
+  if (plan.device() != kCpu) {
+    place.stream = stream_of(stream, q);
+    make_current(plan.device(), "the plan");
+  } else if (!stream.is_none()) {
+    raise(PyExc_ValueError, "stream is given beside a plan for the CPU; expected None");
+  }
+  return place;
+}
+
 void decode_into(const PythonPlan& plan, nb::handle q, nb::handle k_cache, nb::handle page_table, nb::handle seqlens,
                  nb::handle v_cache, nb::handle cu_seqlens_q, nb::handle out, nb::handle lse, nb::handle scale,
-                 nb::handle workspace, bool empty_is_plus_inf) {
-  const Inputs inputs(q, k_cache, page_table, seqlens, v_cache, cu_seqlens_q);
-  const Array out_array(out, "out", kOut, Access::write), lse_array(lse, "lse", kLse, Access::write);
+                 nb::handle workspace, bool empty_is_plus_inf, nb::handle stream) {
+  const Place place = place_of(plan, stream, q);
+  const Inputs inputs(place, q, k_cache, page_table, seqlens, v_cache, cu_seqlens_q);
+  const Array out_array(out, "out", kOut, place, Access::write), lse_array(lse, "lse", kLse, place, Access::write);
   DecodeArgs args = inputs.args();
+  args.stream = place.stream;
   args.out = out_array.tensor();
   args.lse = lse_array.tensor();
   args.scale = scale_of(scale);
   args.executor = executor_after_fork();
   std::optional<Array> workspace_array;
   if (!workspace.is_none()) {
-    workspace_array.emplace(Array::of_bytes(workspace, "workspace"));
+    workspace_array.emplace(Array::of_bytes(workspace, "workspace", place));
     args.workspace = workspace_array->data();
     args.workspace_size = static_cast<size_t>(workspace_array->bytes());
   }
@@ -119,13 +137,13 @@ void decode_into(const PythonPlan& plan, nb::handle q, nb::handle k_cache, nb::h
       nb::gil_scoped_release release;  // whoever plans anew may need the GIL to finish
       lock.lock();
     }
-    if (workspace.is_none()) {
+    if (workspace.is_none() && plan.device() == kCpu) {
       args.workspace_size = plan.plan().workspace_size();
       args.workspace = own_workspace(args.workspace_size);
     }
     nb::gil_scoped_release release;
-    status = decode(plan.plan(), args);
-    if (status.ok() && empty_is_plus_inf && !args.lse.absent()) mark_empty_rows(args.lse);
+    status = plan.device() == kCpu ? decode(plan.plan(), args) : decode_on_cuda(plan, args, empty_is_plus_inf);
+    if (status.ok() && plan.device() == kCpu && empty_is_plus_inf && !args.lse.absent()) mark_empty_rows(args.lse);
     lock.unlock();
   }
   raise_if_error(status);
@@ -139,7 +157,7 @@ nb::object bytes_of(const std::vector<double>& values) {
 nb::tuple reference(nb::handle q, nb::handle k_cache, nb::handle page_table, nb::handle seqlens, nb::handle v_cache,
                     nb::handle cu_seqlens_q, nb::handle d_v, nb::handle causal, nb::handle window, nb::handle sinks,
                     nb::handle scale) {
-  const Inputs inputs(q, k_cache, page_table, seqlens, v_cache, cu_seqlens_q);
+  const Inputs inputs({}, q, k_cache, page_table, seqlens, v_cache, cu_seqlens_q);
   DecodeArgs args = inputs.args();
   args.scale = scale_of(scale);
   const Mask mask = {bool_of(causal, "causal"), int_of(window, "window"), int_of(sinks, "sinks")};
@@ -166,7 +184,7 @@ void merge_into(nb::sequence parts, nb::handle out, nb::handle lse) {
     arrays.emplace_back(pair[1], (name + ".lse").c_str(), kLse);
     views.push_back({(arrays.end() - 2)->tensor(), (arrays.end() - 1)->tensor()});
   }
-  const Array out_array(out, "out", kOut, Access::write), lse_array(lse, "lse", kLse, Access::write);
+  const Array out_array(out, "out", kOut, {}, Access::write), lse_array(lse, "lse", kLse, {}, Access::write);
   Status status;
   {
     nb::gil_scoped_release release;
@@ -177,7 +195,8 @@ void merge_into(nb::sequence parts, nb::handle out, nb::handle lse) {
 
 void append_rows(nb::handle k_cache, nb::handle slot_mapping, nb::handle rows, nb::handle rope, nb::handle v_cache,
                  nb::handle v_rows) {
-  const Array k_array(k_cache, "k_cache", kKCache, Access::write), v_array(v_cache, "v_cache", kVCache, Access::write),
+  const Array k_array(k_cache, "k_cache", kKCache, {}, Access::write),
+      v_array(v_cache, "v_cache", kVCache, {}, Access::write),
       slots_array(slot_mapping, "slot_mapping", "[tokens] int64"), rows_array(rows, "rows", "[tokens, h_kv, d]"),
       rope_array(rope, "rope", "[tokens, h_kv, d_rope]"), v_rows_array(v_rows, "v_rows", "[tokens, h_kv, d_v]");
   AppendArgs args;
@@ -201,7 +220,7 @@ void define_attention(nb::module_& module) {
   module.def("decode", &decode_into, nb::arg("plan"), nb::arg("q").none(), nb::arg("k_cache").none(),
              nb::arg("page_table").none(), nb::arg("seqlens").none(), nb::arg("v_cache").none(),
              nb::arg("cu_seqlens_q").none(), nb::arg("out").none(), nb::arg("lse").none(), nb::arg("scale").none(),
-             nb::arg("workspace").none(), nb::arg("empty_is_plus_inf"));
+             nb::arg("workspace").none(), nb::arg("empty_is_plus_inf"), nb::arg("stream") = nb::none());
   module.def("reference", &reference, nb::arg("q").none(), nb::arg("k_cache").none(), nb::arg("page_table").none(),
              nb::arg("seqlens").none(), nb::arg("v_cache").none(), nb::arg("cu_seqlens_q").none(), nb::arg("d_v"),
              nb::arg("causal"), nb::arg("window"), nb::arg("sinks"), nb::arg("scale").none());

@@ -7,8 +7,10 @@
 #include "flash_mla/version.h"
 #include "fork.h"
 #include "kv_cache.h"
+#include "kv_cost.h"
 #include "plan.h"
 #include "raise.h"
+#include "run_command.h"
 #include "schedule.h"
 
 namespace flash_mla::python {
@@ -45,6 +47,8 @@ NB_MODULE(_native, module) {
   define_attention(module);
   define_schedule(module);
   define_kv_cache(module);
+  define_kv_cost(module);
+  define_run_command(module);
   module.attr("version") = version();
   module.attr("WORKSPACE_ALIGNMENT") = kWorkspaceAlignment;
   module.def("backends", &list_backends);

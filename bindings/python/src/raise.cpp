@@ -27,7 +27,10 @@ void raise_if_error(const Status& status, PyObject* not_found) {
   if (status.code() == StatusCode::unsupported) type = PyExc_NotImplementedError;
   if (status.code() == StatusCode::out_of_pages) type = out_of_pages.ptr();
   if (status.code() == StatusCode::not_found) type = not_found;
-  if (status.code() == StatusCode::corrupt || status.code() == StatusCode::io_error) type = PyExc_RuntimeError;
+  if (status.code() == StatusCode::corrupt || status.code() == StatusCode::io_error ||
+      status.code() == StatusCode::device_error) {
+    type = PyExc_RuntimeError;
+  }
   PyErr_SetString(type, status.message().c_str());
   throw nb::python_error();
 }

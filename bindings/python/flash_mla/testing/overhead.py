@@ -55,7 +55,7 @@ def measure(kind: str) -> dict[str, float]:
     arrays = flash_mla.get_mla_metadata(lengths, 1, 1)
     forms: dict[str, Callable[[], Any]] = {
         "extension module alone": lambda: _native.decode(
-            plan, q, k_cache, table, lengths, None, None, out, lse, None, workspace, False
+            plan, q, k_cache, table, lengths, None, None, out, lse, None, workspace, False, None
         ),
         "decode, out=, lse=, workspace=": lambda: flash_mla.decode(
             plan, q, k_cache, table, lengths, out=out, lse=lse, workspace=workspace
