@@ -16,7 +16,7 @@ FULL = os.environ.get("FLASH_MLA_PYTHON_FULL") == "1"
 settings.register_profile("repository", database=None, derandomize=not FULL, print_blob=True)
 settings.load_profile("repository")
 
-collect_ignore = [] if HAS_TORCH else ["test_couplets.py", "test_torch.py"]
+collect_ignore = [] if HAS_TORCH else ["test_couplets.py", "test_torch.py", "test_transformers.py", "test_transformers_planted.py"]
 
 
 @pytest.fixture(params=["numpy", "torch"] if HAS_TORCH else ["numpy"])

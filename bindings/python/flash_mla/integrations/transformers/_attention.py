@@ -26,7 +26,7 @@ def forward(
     if isinstance(cache, PagedLatentCache):
         if torch.is_grad_enabled() and hidden_states.requires_grad:
             raise RuntimeError("no gradients go through a PagedLatentCache; call the model under torch.no_grad()")
-        layer = cache.layers[self.layer_idx]
+        layer = cache.pages_by_layer[self.layer_idx]
         if layer.columns > 0:
             return _absorbed(self, hidden_states, position_embeddings, layer), None
     result: tuple[torch.Tensor, torch.Tensor | None] = type(self).forward(

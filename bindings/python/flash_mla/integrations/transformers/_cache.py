@@ -12,14 +12,14 @@ import flash_mla
 from flash_mla.integrations.transformers._sequences import Sequences, Step
 
 
-class PagedLatentLayer(CacheLayerMixin):
+class PagedLatentLayer(CacheLayerMixin):  # type: ignore[no-untyped-call, unused-ignore]
     """One layer's pages [num_pages, page_size, 1, latent + rope]."""
 
     is_croppable = True
     supports_early_init = False  # its storage grows with what is cached
 
     def __init__(self, sequences: Sequences) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
         self._sequences = sequences
         self.pages: torch.Tensor | None = None
         self.columns = 0
@@ -76,7 +76,8 @@ class PagedLatentLayer(CacheLayerMixin):
             )
         call = (self.pages, step.page_table, step.seqlens)
         if ragged is None:
-            return flash_mla.decode(step.plan, q, *call, scale=scale, return_lse=False)[0]
+            dense: torch.Tensor = flash_mla.decode(step.plan, q, *call, scale=scale, return_lse=False)[0]
+            return dense
         present = torch.from_numpy(step.present)
         out = q.new_zeros((*q.shape[:-1], d_v))
         out[present] = flash_mla.decode(
@@ -116,18 +117,19 @@ class PagedLatentCache(Cache):
 
     def __init__(self, config: Any, page_size: int = 64, max_tokens: int | None = None) -> None:
         self.sequences = Sequences(page_size, config.max_position_embeddings if max_tokens is None else max_tokens)
-        super().__init__(layers=[PagedLatentLayer(self.sequences) for _ in range(config.num_hidden_layers)])
+        self.pages_by_layer = [PagedLatentLayer(self.sequences) for _ in range(config.num_hidden_layers)]
+        super().__init__(layers=list(self.pages_by_layer))
 
     @property
     def nbytes(self) -> int:
         """Memory of the pages of all layers, those that wait for use included."""
-        return sum(layer.pages.nbytes for layer in self.layers if layer.pages is not None)
+        return sum(layer.pages.nbytes for layer in self.pages_by_layer if layer.pages is not None)
 
     @property
     def used_nbytes(self) -> int:
         """Memory of the pages that hold tokens."""
         pages = self.sequences.num_used_pages
-        return sum(pages * layer.pages[0].nbytes for layer in self.layers if layer.pages is not None)
+        return sum(pages * layer.pages[0].nbytes for layer in self.pages_by_layer if layer.pages is not None)
 
     def begin(self, attention_mask: Any, batch: int, new_columns: int) -> None:
         """Makes room for one forward pass; a patched model calls it. attention_mask: [b, columns] or None."""
@@ -140,7 +142,7 @@ class PagedLatentCache(Cache):
 
     def reset(self) -> None:
         self.sequences.clear()
-        for layer in self.layers:
+        for layer in self.pages_by_layer:
             layer.columns = 0
 
     def reorder_cache(self, beam_idx: torch.Tensor) -> None:
@@ -156,7 +158,7 @@ class PagedLatentCache(Cache):
         if tokens_to_remove > 0:
             raise ValueError(f"tokens_to_remove = {tokens_to_remove}; expected 0 or less: how many columns to remove")
         self.sequences.crop(-tokens_to_remove)
-        for layer in self.layers:
+        for layer in self.pages_by_layer:
             layer.columns += tokens_to_remove
 
     @property

@@ -41,7 +41,7 @@ def patch(model: Model, page_size: int = 64) -> Model:
     if not isinstance(model, transformers.PreTrainedModel):
         raise TypeError(f"model is a {type(model).__name__}; expected a transformers.PreTrainedModel")
     unpatch(model)
-    base = model.base_model
+    base: Any = model.base_model
     attentions = _attentions(base)
     for attention in attentions:
         _check(attention)
@@ -51,7 +51,7 @@ def patch(model: Model, page_size: int = 64) -> Model:
     base._flash_mla_page_size = page_size
     base._flash_mla_hook = base.register_forward_pre_hook(_begin_step, with_kwargs=True)
     if hasattr(model, "_prepare_cache_for_generation"):
-        model._prepare_cache_for_generation = MethodType(_prepare_cache, model)
+        model.__dict__["_prepare_cache_for_generation"] = MethodType(_prepare_cache, model)
     return model
 
 
