@@ -31,7 +31,7 @@ from flash_mla.testing.bench._timing import Effort, time_alone
 def measure_roofline(command: Sequence[str], threads: int) -> dict[str, Any] | None:
     """What `flash_mla bench` measures beside a short run; None where there is no such command."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        case = ["--batch", "1", "--s-k", "1024", "--h-q", "16", "--s-q", "1", "--lengths", "uniform", "--repetitions", "5"]
+        case = "--batch 1 --s-k 1024 --h-q 16 --s-q 1 --lengths uniform --repetitions 5".split()
         call = [*command, "bench", "--threads", str(threads), *case, "--json", file.name]
         try:
             subprocess.run(call, check=True, capture_output=True)
@@ -125,7 +125,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=positive, default=flash_mla.info()["machine"]["usable_threads"])
     parser.add_argument("--repetitions", type=positive, default=31)
     parser.add_argument("--seconds", type=float, default=3, help="of timing for each peer and shape")
-    parser.add_argument("--command", default=f"{sys.executable} -m flash_mla", help="flash_mla, to measure the peak with")
+    command = f"{sys.executable} -m flash_mla"
+    parser.add_argument("--command", default=command, help="the command flash_mla, to measure the peak with")
     parser.add_argument("--json", metavar="FILE", help="also write the results to this file")
     parser.add_argument("--plot", metavar="FILE", help="also draw them to this file (.svg or .png)")
     options = parser.parse_args(arguments)

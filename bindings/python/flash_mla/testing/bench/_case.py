@@ -95,7 +95,7 @@ class Case:
         return length - (self.shape.s_q - 1 - query) if self.shape.causal else np.full(len(query), length)
 
     def cosine_distance(self, out: Array, copy: int) -> float:
-        """The worst of rows of `out` [b, s_q, heads, D_V] from every sequence, against float64. All where affordable."""
+        """The worst of rows of `out` [b, s_q, heads, D_V] from every sequence, against float64; all of them if few."""
         shape, worst = self.shape, 0.0
         num_rows = shape.s_q * shape.heads
         checked = min(num_rows, max(CHECKED_ROWS, CHECKED_SCORES // int(shape.lengths.sum())))
