@@ -1,7 +1,7 @@
 """MLA's attention in its absorbed form (DeepSeek-V2, arXiv 2405.04434, section 2.1): queries meet the latent itself.
 
-With k_nope = W_UK c and v = W_UV c for a cached latent c, q . k_nope = (W_UK^T q) . c, and the weighted sum of values is
-W_UV times the weighted sum of latents. So a step reads the cache once for all heads and expands nothing.
+With k_nope = W_UK c and v = W_UV c for a cached latent c, q . k_nope = (W_UK^T q) . c, and the weighted sum of values
+is W_UV times the weighted sum of latents. So a step reads the cache once for all heads and expands nothing.
 """
 
 from __future__ import annotations

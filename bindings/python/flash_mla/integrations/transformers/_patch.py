@@ -26,8 +26,8 @@ MAX_WIDTH = 1024  # of a row of the cache
 def patch(model: Model, page_size: int = 64) -> Model:
     """Makes a model decode through a paged latent cache, in the absorbed form. Returns the model, changed in place.
 
-    `generate` and forward passes without a cache of their own get a `PagedLatentCache`; weights, prompts and passes with
-    another cache, in training or with gradients, are as before. Patching again changes the page size.
+    `generate` and forward passes without a cache of their own get a `PagedLatentCache`; weights, prompts and passes
+    with another cache, in training or with gradients, are as before. Patching again changes the page size.
 
     Args:
         model: a DeepSeek-V2, DeepSeek-V3 (R1, Kimi K2) or GLM-4.7-Flash model of transformers, or its base model, on a

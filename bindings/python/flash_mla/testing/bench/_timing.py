@@ -40,10 +40,12 @@ def time_peer(name: str, shape: Shape, effort: Effort) -> dict[str, Any] | str:
     times: list[float] = []
     least = 5 if first < effort.seconds else 2
     end = time.perf_counter() + effort.seconds
+    cpu_before = time.process_time()
     while len(times) < effort.repetitions and (time.perf_counter() < end or len(times) < least):
         started = time.perf_counter()
         peer.run((len(times) + 1) % case.copies)
         times.append(time.perf_counter() - started)
+    cores = (time.process_time() - cpu_before) / sum(times)
     median, quartiles = statistics.median(times), statistics.quantiles(times, n=4)
     return {
         "peer": peer.name,
@@ -57,6 +59,7 @@ def time_peer(name: str, shape: Shape, effort: Effort) -> dict[str, Any] | str:
         "causal": shape.causal,
         "page": shape.page_size,
         "threads": effort.threads,
+        "cores": cores,
         "repetitions": len(times),
         "median_us": median * 1e6,
         "quartiles_us": [quartiles[0] * 1e6, quartiles[2] * 1e6],
