@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from pathlib import Path
 
@@ -277,3 +278,10 @@ def test_page_sizes_are_checked(made, page_size) -> None:
     with pytest.raises(ValueError, match="page_size"):
         patch(model, page_size)
     assert isinstance(generate(model, draw_batch(), 3).cache, DynamicCache)
+
+
+def test_example_of_the_page_runs(capsys) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/python.md").read_text()
+    (example,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
+    exec(compile(example, "docs/python.md", "exec"), {})
+    assert capsys.readouterr().out == "['万径人踪灭', '疑是银河落九天']\n"
