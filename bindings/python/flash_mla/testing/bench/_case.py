@@ -28,10 +28,10 @@ class Shape:
 
     @functools.cached_property
     def lengths(self) -> Array:
-        """[b] int32; drawn as FlashMLA's benchmark draws them."""
+        """[b] int32; drawn as FlashMLA's benchmark draws them, in the same proportions for every s_k."""
         if not self.varlen:
             return np.full(self.batch, self.s_k, np.int32)
-        drawn = np.random.default_rng(self.s_k).normal(self.s_k, self.s_k / 2, self.batch)
+        drawn = self.s_k * np.random.default_rng(0).normal(1, 0.5, self.batch)
         return np.maximum(drawn, self.s_q).astype(np.int32)
 
     @property
@@ -48,7 +48,7 @@ class Shape:
         return self.kv_bytes + self.batch * self.s_q * self.heads * (D + D_V) * 2
 
     def __str__(self) -> str:
-        lengths = f"~{self.s_k}" if self.varlen else f"{self.s_k}"
+        lengths = f"~{self.lengths.mean():.0f}" if self.varlen else f"{self.s_k}"
         queries = "" if self.s_q == 1 else f", {self.s_q} queries{', causal' if self.causal else ''}"
         return f"{self.batch} x {lengths}, {self.heads} heads{queries}"
 
