@@ -29,6 +29,7 @@ MODELS = {
 }
 LENGTHS = (90, 3, 41)  # of the prompts of a batch
 TOKENS = 200
+LOGITS_BAR = 1e-4  # float32
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -139,10 +140,27 @@ def test_many_columns_a_pass(made) -> None:
     unpatch(model)
     answer = plain[:, max(LENGTHS) :][:, :60]
     expected = forced_logits(model, batch, answer)
-    assert (forced_logits(patch(model), batch, answer, chunk=7) - expected).abs().max() < 1e-3
+    assert (forced_logits(patch(model), batch, answer, chunk=7) - expected).abs().max() < LOGITS_BAR
     one = draw_batch((40,))
     looked_up = generate(model, one, prompt_lookup_num_tokens=4).sequences  # guesses, and forgets what was wrong
     assert torch.equal(looked_up, generate(unpatch(model), one).sequences)
+
+
+def test_masks_with_holes(made) -> None:
+    """Columns without a token anywhere in the prompt, not just on its left."""
+    model = made("deepseek_v2")
+    batch = draw_batch((60, 60))
+    generator = torch.Generator().manual_seed(2)
+    batch["attention_mask"][:, :-1] = torch.rand((2, 59), generator=generator) > 0.4
+    answer = torch.randint(0, 300, (2, 30), generator=generator)
+    expected = forced_logits(model, batch, answer)
+    cache_sizes = []
+    for page_size in (1, 64):
+        patch(model, page_size)
+        assert (forced_logits(model, batch, answer) - expected).abs().max() < LOGITS_BAR
+        with torch.no_grad():
+            cache_sizes.append(model(**batch).cache.used_nbytes)
+    assert cache_sizes == [int(batch["attention_mask"].sum()) * 480, 2 * 64 * 480]
 
 
 def test_beams_share_pages(made) -> None:

@@ -30,7 +30,7 @@ def patch(model: Model, page_size: int = 64) -> Model:
     with another cache, in training or with gradients, are as before. Patching again changes the page size.
 
     Args:
-        model: a DeepSeek-V2, DeepSeek-V3 (R1, Kimi K2) or GLM-4.7-Flash model of transformers, or its base model, on a
+        model: a DeepSeek-V2, DeepSeek-V3 (R1) or GLM-4.7-Flash model of transformers, or its base model, on a
             CPU, in float32, bfloat16 or float16.
         page_size: tokens a page of the caches that the model makes.
 
