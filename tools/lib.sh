@@ -97,6 +97,7 @@ nvcc_packages=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==1
 torch_packages=(
   torch==2.13.0                              # 4.7 GB installed: PyPI has no other build for x86-64
   transformers==5.24.0                       # the models that the runtime and the patch are held against
+  matplotlib==3.11.0                         # the benchmark's plot
 )
 
 # python_environment <name> <package>...: prints the interpreter of a virtual environment with these packages from PyPI. It

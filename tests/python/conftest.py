@@ -16,7 +16,8 @@ FULL = os.environ.get("FLASH_MLA_PYTHON_FULL") == "1"
 settings.register_profile("repository", database=None, derandomize=not FULL, print_blob=True)
 settings.load_profile("repository")
 
-collect_ignore = [] if HAS_TORCH else ["test_couplets.py", "test_torch.py"]
+NEED_TORCH = ["bench", "couplets", "torch", "transformers", "transformers_planted"]
+collect_ignore = [] if HAS_TORCH else [f"test_{name}.py" for name in NEED_TORCH]
 if "FLASH_MLA_CUDA_DRIVER" not in os.environ:
     collect_ignore.append("test_cuda.py")
 

@@ -51,7 +51,8 @@ def test_examples_of_the_pages_run(page) -> None:
 def test_types() -> None:
     from mypy import api as mypy
     files = [str(path) for path in FOLDER.rglob("*.py") if path.name != "torch_ops.py"]
-    report, errors, status = mypy.run(["--strict", "--follow-imports=silent", "--ignore-missing-imports", *files])
+    without_torch = ["--follow-imports=silent", "--ignore-missing-imports", "--allow-subclassing-any"]
+    report, errors, status = mypy.run(["--strict", *without_torch, *files])
     assert status == 0, report + errors
 
 

@@ -51,12 +51,11 @@ MODELS = {
 SEEDS = {"qwen3": 2, "gpt2": 8}
 
 
-def write(name, folder, dtype=torch.float32, shard_size=None):
-    """Writes a model to a folder and returns it. Norms, biases and the routers' corrections are random too: what is
-    one or zero at first would hide that it is left out."""
-    family, kind, settings = MODELS[name]
+def build(family, kind, settings, seed):
+    """A model with random weights. Norms, biases and the routers' corrections are random too: what is one or zero at
+    first would hide that it is left out."""
     config = getattr(transformers, family + "Config")(**settings)
-    torch.manual_seed(sum(name.encode()) + SEEDS.get(name, 0))
+    torch.manual_seed(seed)
     model = getattr(transformers, family + kind)(config).eval()
     with torch.no_grad():
         for key, value in list(model.named_parameters()) + list(model.named_buffers()):
@@ -64,7 +63,13 @@ def write(name, folder, dtype=torch.float32, shard_size=None):
                 value.uniform_(0.7, 1.3)
             elif key.endswith("bias"):
                 value.uniform_(-0.3, 0.3)
-    model = model.to(dtype)
+    return model
+
+
+def write(name, folder, dtype=torch.float32, shard_size=None):
+    """Writes a model to a folder and returns it."""
+    family, kind, settings = MODELS[name]
+    model = build(family, kind, settings, sum(name.encode()) + SEEDS.get(name, 0)).to(dtype)
     sharding = {} if shard_size is None else {"max_shard_size": shard_size}
     model.save_pretrained(pathlib.Path(folder), **sharding)
     return model

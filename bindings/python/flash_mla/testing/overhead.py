@@ -73,18 +73,27 @@ def measure(kind: str) -> dict[str, float]:
     return {name: microseconds(call) for name, call in forms.items()}
 
 
+def measure_all() -> dict[str, dict[str, float]]:
+    """`measure` for NumPy, and for torch where it is installed."""
+    kinds = ["numpy"]
+    if importlib.util.find_spec("torch") is not None:
+        kinds.append("torch")
+    return {kind: measure(kind) for kind in kinds}
+
+
+def print_table(figures: dict[str, dict[str, float]]) -> None:
+    print(f"{'microseconds a call':<44}" + "".join(f"{kind:>8}" for kind in figures))
+    for form in figures["numpy"]:
+        print(f"{form:<44}" + "".join(f"{figures[kind][form]:>8.1f}" for kind in figures))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flash_mla.testing.overhead", description=__doc__)
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
     options = parser.parse_args(arguments)
 
-    kinds = ["numpy"]
-    if importlib.util.find_spec("torch") is not None:
-        kinds.append("torch")
-    figures = {kind: measure(kind) for kind in kinds}
-    print(f"{'microseconds a call':<44}" + "".join(f"{kind:>8}" for kind in kinds))
-    for form in figures["numpy"]:
-        print(f"{form:<44}" + "".join(f"{figures[kind][form]:>8.1f}" for kind in kinds))
+    figures = measure_all()
+    print_table(figures)
     if options.json is not None:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"version": flash_mla.__version__, "microseconds": figures}, file, indent=2)

@@ -1,0 +1,1 @@
+"""This library inside others; each module needs the library it is named after."""

@@ -1,0 +1,1 @@
+"""MLA decode beside other implementations: ``python -m flash_mla.testing.bench --help``."""
