@@ -98,6 +98,8 @@ torch_packages=(
   transformers==5.24.0                       # the models that the runtime and the patch are held against
 )
 
+generate_packages=(ik-llama-cpp-python==0.1.5 gguf==0.19.0 numpy matplotlib)  # bench/generate
+
 # python_environment <name> <package>...: prints the interpreter of a virtual environment with these packages from PyPI. It
 # lies outside the tree, is made once, and is made anew when the list changes. Fails if it cannot be made.
 python_environment() {

@@ -12,8 +12,11 @@ int64_t most_few_rows() {
 }
 
 void multiply_few_rows(const FewRowsProduct& product) {
+  constexpr int64_t kWorthATeam = 1 << 16;  // weights, which take some microseconds
   const int64_t blocks = (product.outer + kFewRowsColumns - 1) / kFewRowsColumns;
-#pragma omp parallel for schedule(static)
+  const bool team = product.batch * product.inner * product.outer > kWorthATeam;
+  // Dynamic: a thread that loses its core for a while would hold up the others.
+#pragma omp parallel for schedule(dynamic) if (team)
   for (int64_t i = 0; i < product.batch * blocks; ++i) multiply_few_rows_block(product, i / blocks, i % blocks);
 }
 #else

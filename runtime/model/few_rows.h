@@ -1,5 +1,5 @@
-// Products of a few rows with bfloat16 weights: bound by reading the weights, which oneDNN does at about three quarters of
-// the speed of a plain loop.
+// Products of a few rows with bfloat16 weights: bound by reading the weights, which oneDNN does at about three quarters
+// of the speed of a plain loop.
 #pragma once
 
 #include <cstdint>

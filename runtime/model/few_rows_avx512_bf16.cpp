@@ -6,10 +6,10 @@
 namespace flash_mla::runtime {
 namespace {
 
-constexpr int kVectors = 4;          // of 16 columns, a block's width
-constexpr int64_t kMostRows = 6;     // at a time: 24 sums, 4 vectors of weights and a pair of x fill the registers
+constexpr int kVectors = 4;       // of 16 columns, a block's width
+constexpr int64_t kMostRows = 6;  // at a time: 24 sums, 4 vectors of weights and a pair of x fill the registers
 constexpr int64_t kPair = 2 * kFewRowsColumns;
-constexpr int64_t kAhead = 4096;     // bytes
+constexpr int64_t kAhead = 4096;  // bytes
 
 struct Rows {
   const uint16_t* x;
@@ -77,7 +77,8 @@ void multiply(const FewRowsProduct& product, const uint16_t* weights, const Rows
 }
 
 using Multiply = void (*)(const FewRowsProduct&, const uint16_t*, const Rows&, int64_t);
-constexpr Multiply kMultiply[kMostRows] = {multiply<1>, multiply<2>, multiply<3>, multiply<4>, multiply<5>, multiply<6>};
+constexpr Multiply kMultiply[kMostRows] = {multiply<1>, multiply<2>, multiply<3>,
+                                           multiply<4>, multiply<5>, multiply<6>};
 
 }  // namespace
 

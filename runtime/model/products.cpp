@@ -24,7 +24,8 @@ struct Operand {
 };
 
 // The number of rows that weights are packed for, where oneDNN chooses how. Its layouts for 1 and for 512 rows differ
-// little in speed. Each matrix of a batch is a product of its own: batched, oneDNN 2.6 packs weights anew at every call.
+// little in speed. Each matrix of a batch is a product of its own: batched, oneDNN 2.6 packs weights anew at every
+// call.
 constexpr int64_t kPackedForRows = 16;
 constexpr size_t kMostKernels = 4096;
 
@@ -110,8 +111,7 @@ PackedMatrix::PackedMatrix(std::shared_ptr<Products> products, int64_t batch, in
   state.products = std::move(products);
 }
 
-void PackedMatrix::State::multiply_by_onednn(const Operand& x, int64_t rows, const Operand& out,
-                                             DType out_type) const {
+void PackedMatrix::State::multiply_by_onednn(const Operand& x, int64_t rows, const Operand& out, DType out_type) const {
   using dnnl::memory;
   const DType x_type = dtype_of(products->precision());
   const memory::desc x_desc({rows, inner}, type_of(x_type), memory::dims{x.strides.row_stride, 1});
