@@ -1,4 +1,4 @@
-"""A peer in a process of its own: peer.py KIND MODEL THREADS answers the same lines as model_speed, without a cache to fill.
+"""A peer in a process of its own: peer.py KIND MODEL THREADS wall|cpu answers the same lines as model_speed, without a cache to fill.
 
     decode N | prefill TOKENS CHUNK | greedy N    the last: tokens after a fixed prompt, to show that it is the same model
 """
@@ -60,8 +60,9 @@ class Llama:
 
 
 class Peer:
-    def __init__(self, kind, model, threads):
+    def __init__(self, kind, model, threads, clock):
         self.peer = kind(model, threads)
+        self.now = {"wall": time.perf_counter, "cpu": time.process_time}[clock]
         self.restart()
 
     def restart(self):
@@ -69,10 +70,10 @@ class Peer:
         self.length = 0
 
     def run(self, tokens):
-        start = time.perf_counter()
+        start = self.now()
         drawn = self.peer.step(tokens, self.length)
         self.length += len(tokens)
-        return drawn, time.perf_counter() - start
+        return drawn, self.now() - start
 
     def next(self, count):
         return [token_at(self.length + i) for i in range(count)]
@@ -100,10 +101,10 @@ class Peer:
 
 
 def main():
-    kind, model, threads = sys.argv[1:]
+    kind, model, threads, clock = sys.argv[1:]
     answers = sys.stdout
     sys.stdout = sys.stderr  # what libraries print is no answer
-    peer = Peer({"transformers": Transformers, "llama": Llama}[kind], model, int(threads))
+    peer = Peer({"transformers": Transformers, "llama": Llama}[kind], model, int(threads), clock)
     print(json.dumps({"version": peer.peer.version}), file=answers, flush=True)
     for line in sys.stdin:
         command, *counts = line.split()

@@ -1,7 +1,6 @@
 """What was measured, as a table, a picture and JSON."""
 
 import json
-import os
 import pathlib
 import subprocess
 import tempfile
@@ -77,12 +76,16 @@ def lengths_text(part):
     return lines
 
 
+ABOUT = ("threads", "clock", "machine")
 PARTS = {"peers": peers_text, "latent": latent_text, "lengths": lengths_text}
 
 
 def text(results):
-    blocks = [f"{results['machine'].get('cpu', '')}, {len(os.sched_getaffinity(0))} processors"]
+    blocks = [f"{results['machine'].get('cpu', '')}, {results['threads']} thread{'s' * (results['threads'] > 1)}, "
+              f"{'processor time' if results['clock'] == 'cpu' else 'wall time'}"]
     blocks += ["\n".join(show(results[name])) for name, show in PARTS.items() if name in results]
+    if results["clock"] == "cpu":
+        return "\n\n".join(blocks) + "\n"
     blocks.append("Medians of what was kept: measurements with other programs on at most 10 % of the processors, or the third\n"
                   "that was disturbed least. Others: the processors' part that other programs had, a median of all.")
     return "\n\n".join(blocks) + "\n"

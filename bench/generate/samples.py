@@ -13,7 +13,9 @@ class Series:
         self.samples += [(value, others) for value in values]
 
     def kept(self, limit):
-        """Those that were disturbed little; if these are few, the third that was disturbed least."""
+        """Those that were disturbed little, or all if there is no limit; if these are few, the third that was disturbed least."""
+        if limit is None:
+            return [value for value, _ in self.samples]
         quiet = [value for value, others in self.samples if others <= limit]
         if len(quiet) >= max(3, len(self.samples) // 3):
             return quiet
@@ -38,4 +40,4 @@ def take_turns(quiet, rounds, turns):
             answer = quiet.ask(worker, command)
             values = answer[key]
             series[name].add(values if isinstance(values, list) else [values], answer["others"])
-    return {name: one.summary(quiet.ENOUGH) for name, one in series.items()}
+    return {name: one.summary(quiet.limit) for name, one in series.items()}

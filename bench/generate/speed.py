@@ -22,7 +22,7 @@ LATENT_CONTEXT = 32768
 class Bench:
     def __init__(self, options):
         self.options = options
-        self.quiet = Quiet(options.patience)
+        self.quiet = Quiet(options.patience, Quiet.ENOUGH if options.clock == "wall" else None)
         self.models = pathlib.Path(options.models)
 
     def model(self, name):
@@ -42,11 +42,11 @@ class Bench:
 
     def own(self, name, most_tokens):
         program = pathlib.Path(self.options.build) / "bench/generate/flash_mla_model_speed"
-        return Worker(program, self.model(name), "bfloat16", self.options.threads, most_tokens)
+        return Worker(program, self.model(name), "bfloat16", self.options.threads, most_tokens, self.options.clock)
 
     def peer(self, kind, model):
         python = self.options.transformers if kind == "transformers" else sys.executable
-        return Worker(python, pathlib.Path(__file__).with_name("peer.py"), kind, model, self.options.threads)
+        return Worker(python, pathlib.Path(__file__).with_name("peer.py"), kind, model, self.options.threads, self.options.clock)
 
     def peers(self):
         """Decode and prefill beside transformers and ik_llama.cpp, in turns."""
@@ -101,6 +101,8 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--transformers", required=True, help="an interpreter that has transformers")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall",
+                        help="cpu: the processor's time, which other programs lengthen little; with one thread only")
     parser.add_argument("--models", default=pathlib.Path.home() / ".cache/flash_mla/generate", help="folder for the models")
     parser.add_argument("--out", help="folder for speed.json, .txt and .svg; parts not measured now stay")
     parser.add_argument("--only", nargs="+", choices=["peers", "latent", "lengths"], default=["peers", "latent", "lengths"])
@@ -108,12 +110,14 @@ def main():
     parser.add_argument("--patience", type=float, default=300, help="seconds to wait, in all, for other programs to be idle")
     parser.add_argument("--latent-layers", type=int, default=6, help="1.2 GB each in memory")
     options = parser.parse_args()
+    if options.clock == "cpu" and options.threads != 1:
+        parser.error(f"--clock cpu with --threads {options.threads}: must be 1, as threads that wait for others take time too")
 
     bench = Bench(options)
-    results = {"threads": options.threads, "machine": report.machine(options.build)}
+    results = {"threads": options.threads, "clock": options.clock, "machine": report.machine(options.build)}
     for part in options.only:
         results[part] = getattr(bench, part)()
-        print(report.text({"machine": results["machine"], part: results[part]}), flush=True)
+        print(report.text({key: value for key, value in results.items() if key in (*report.ABOUT, part)}), flush=True)
     if options.out:
         report.write(pathlib.Path(options.out), results)
 

@@ -45,8 +45,10 @@ class Quiet:
 
     ENOUGH = 0.1
 
-    def __init__(self, patience):
-        self.left = patience
+    def __init__(self, patience, limit=ENOUGH):
+        """`limit`: the part of the processors that others may have; None: any, where it is processor time that is measured."""
+        self.left = patience if limit is not None else 0
+        self.limit = limit
         self.processors = len(os.sched_getaffinity(0))
 
     def others_during(self, work, worker):
@@ -58,7 +60,7 @@ class Quiet:
 
     def wait(self):
         start = time.monotonic()
-        while self.left > 0 and self.others_during(lambda: time.sleep(0.25), None)[1] > self.ENOUGH:
+        while self.left > 0 and self.others_during(lambda: time.sleep(0.25), None)[1] > self.limit:
             now = time.monotonic()
             self.left -= now - start
             start = now

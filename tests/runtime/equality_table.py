@@ -16,8 +16,15 @@ PROMPTS, NEW = 10, 50
 
 
 def greedy(model, prompt, count):
-    out = model.generate(torch.tensor([prompt]), max_new_tokens=count, min_new_tokens=count, do_sample=False, pad_token_id=0)
+    out = model.generate(torch.tensor([prompt]), max_new_tokens=count, do_sample=False)
     return out[0, len(prompt):].tolist()
+
+
+def gap_where_they_part(model, prompt, answer, found):
+    """Between the two likeliest logits, where two answers first differ."""
+    first = next(i for i, (one, other) in enumerate(zip(answer, found)) if one != other)
+    best = reference_logits(model, prompt + answer[:first])[-1].topk(2).values
+    return (best[0] - best[1]).item()
 
 
 def float32_row(name, folder):
@@ -30,8 +37,10 @@ def float32_row(name, folder):
     prompts = [draw_tokens(20 + i, 5 + 7 * i) for i in range(PROMPTS)]
     wanted = [{"prompt": prompt, "max_tokens": 200} for prompt in prompts]
     found = ask(folder, {"model": str(folder), "generate": wanted})["tokens"]
-    same = sum(greedy(model, prompt, 200) == row for prompt, row in zip(prompts, found))
-    return f"{difference:.1e} | {same} of {PROMPTS}"
+    answers = [greedy(model, prompt, 200) for prompt in prompts]
+    gaps = [gap_where_they_part(model, *one) for one in zip(prompts, answers, found) if one[1] != one[2]]
+    tie = f" (two logits {max(gaps):.0e} apart where they part)" if gaps else ""
+    return f"{difference:.1e} | {PROMPTS - len(gaps)} of {PROMPTS}{tie}"
 
 
 def bfloat16_row(name, folder):
