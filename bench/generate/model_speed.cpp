@@ -79,10 +79,16 @@ class Bench {
     return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
   }
 
+  /// The best of some passes of 8 ms: threads that have slept take longer to begin.
   [[nodiscard]] double bandwidth() const {
-    const double start = seconds_now();
-    static_cast<void>(reader_.measure());
-    return static_cast<double>(cli::uncached_bytes()) / (seconds_now() - start);
+    constexpr int kPasses = 8;
+    double best = 0;
+    for (int i = 0; i < kPasses; ++i) {
+      const double start = seconds_now();
+      static_cast<void>(reader_.measure());
+      best = std::max(best, static_cast<double>(cli::uncached_bytes()) / (seconds_now() - start));
+    }
+    return best;
   }
 
   /// The best of some attempts of 4 ms.

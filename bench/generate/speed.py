@@ -15,7 +15,7 @@ from workers import Quiet, Worker
 CONTEXT = 128  # of the decode that is compared: short, so that weights are nearly all that is read
 CHUNK = 512
 LENGTHS = [128, 512, 1024, 2048, 4096, 8192, 16384, 32768]
-LONGEST_WITHOUT = 4096  # without the cache a token costs what a prompt of its length costs
+LONGEST_WITHOUT = 2048  # without the cache a token costs what a prompt of its length costs
 LATENT_CONTEXT = 32768
 
 

@@ -2,8 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <new>
-
 namespace flash_mla::runtime {
 
 HugePages allocate_huge_pages(size_t bytes) {
@@ -11,8 +9,7 @@ HugePages allocate_huge_pages(size_t bytes) {
   const size_t unit = bytes < kHugePage ? kLine : kHugePage;
   const size_t size = (bytes + unit - 1) / unit * unit;
   HugePages memory(static_cast<std::byte*>(std::aligned_alloc(unit, size)));
-  if (memory == nullptr) throw std::bad_alloc();
-  if (unit == kHugePage) madvise(memory.get(), size, MADV_HUGEPAGE);
+  if (memory != nullptr && unit == kHugePage) madvise(memory.get(), size, MADV_HUGEPAGE);
   return memory;
 }
 

@@ -1,4 +1,4 @@
-// Memory for weights, in huge pages where the system has them: every step reads all of it.
+// Memory for weights and caches, in huge pages where the system has them: every step reads all of it.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ struct Free {
 };
 using HugePages = std::unique_ptr<std::byte, Free>;
 
-/// Throws std::bad_alloc.
+/// Null if there is not so much.
 HugePages allocate_huge_pages(size_t bytes);
 
 }  // namespace flash_mla::runtime

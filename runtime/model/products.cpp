@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <new>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <tuple>
 
@@ -101,6 +102,7 @@ PackedMatrix::PackedMatrix(std::shared_ptr<Products> products, int64_t batch, in
   }
   state.stride = static_cast<int64_t>(state.layout.get_size());
   state.weights = allocate_huge_pages(static_cast<size_t>(batch * state.stride));
+  if (state.weights == nullptr) throw std::bad_alloc();
   const memory::desc stored({inner, outer}, Type::f32, memory::dims{source.inner_stride, source.outer_stride});
   for (int64_t i = 0; i < batch; ++i) {
     memory from(stored, products->engine(), const_cast<float*>(values.data()) + i * source.batch_stride);
