@@ -62,7 +62,7 @@ Work work_of(const runtime::ModelConfig& model, int64_t queries, int64_t length,
 
 std::vector<CacheForm> cache_forms(const runtime::ModelConfig& model) {
   const Widths widths = head_widths(model);
-  const int64_t groups = std::max<int64_t>(1, model.heads / 4);
+  const int64_t groups = std::max(model.heads / 4, std::min<int64_t>(2, model.heads));
   std::vector<CacheForm> forms;
   if (model.latent) {
     forms.push_back({"MLA", fmt::format("{} + {}", model.latent->rank, model.latent->rope), model.cached_width()});

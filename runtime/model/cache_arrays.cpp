@@ -13,9 +13,8 @@ Result<CacheArrays> CacheArrays::make(const ModelConfig& model, Precision precis
   const int64_t count = model.layers * (separate ? 2 : 1);
   std::vector<PageArray> described;
   for (int64_t i = 0; i < count; ++i) {
-    constexpr size_t kLine = 64;
-    const size_t bytes = (static_cast<size_t>(geometry.num_pages * page_bytes) + kLine - 1) / kLine * kLine;
-    arrays.arrays_.emplace_back(static_cast<std::byte*>(std::aligned_alloc(kLine, bytes)));
+    const auto bytes = static_cast<size_t>(geometry.num_pages * page_bytes);
+    arrays.arrays_.push_back(allocate_huge_pages(bytes));
     if (arrays.arrays_.back() == nullptr) {
       return invalid("the KV cache needs {} arrays of {} bytes, which this machine does not have", count, bytes);
     }

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
-#include <memory>
 #include <vector>
 
 #include "files/model_config.h"
@@ -11,6 +9,7 @@
 #include "flash_mla/kv_cache_data.h"
 #include "flash_mla/status.h"
 #include "flash_mla/tensor.h"
+#include "model/huge_pages.h"
 #include "model/precision.h"
 
 namespace flash_mla::runtime {
@@ -29,11 +28,6 @@ class CacheArrays {
   [[nodiscard]] int64_t bytes_per_page() const { return pages_.page_bytes(0); }
 
  private:
-  struct Free {
-    void operator()(std::byte* memory) const { std::free(memory); }
-  };
-  using Array = std::unique_ptr<std::byte, Free>;
-
   CacheArrays(Precision precision, const KvCacheGeometry& geometry, int64_t heads, int64_t width, bool separate)
       : precision_(precision), geometry_(geometry), heads_(heads), width_(width), separate_(separate) {}
   [[nodiscard]] Tensor view(size_t index) const;
@@ -43,7 +37,7 @@ class CacheArrays {
   int64_t heads_;
   int64_t width_;
   bool separate_;
-  std::vector<Array> arrays_;
+  std::vector<HugePages> arrays_;
   PageArrays pages_;
 };
 

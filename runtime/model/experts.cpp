@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/parallel.h"
+
 namespace flash_mla::runtime {
 
 void ExpertsFeedForward::apply(const float* x, int64_t rows, float* y) {
@@ -19,15 +21,16 @@ void ExpertsFeedForward::apply(const float* x, int64_t rows, float* y) {
     if (visits.empty()) continue;
     inputs_.resize(visits.size() * static_cast<size_t>(width_));
     outputs_.resize(inputs_.size());
-    for (size_t i = 0; i < visits.size(); ++i) {
-      std::copy_n(x + visits[i].row * width_, width_, inputs_.data() + static_cast<int64_t>(i) * width_);
-    }
-    experts_[expert]->apply(inputs_.data(), static_cast<int64_t>(visits.size()), outputs_.data());
-    for (size_t i = 0; i < visits.size(); ++i) {
-      const float* from = outputs_.data() + static_cast<int64_t>(i) * width_;
+    const auto count = static_cast<int64_t>(visits.size());
+    parallel_for(count, width_,
+                 [&](int64_t i) { std::copy_n(x + visits[i].row * width_, width_, inputs_.data() + i * width_); });
+    experts_[expert]->apply(inputs_.data(), count, outputs_.data());
+    // A token visits an expert once, so no two of these write to the same row.
+    parallel_for(count, width_, [&](int64_t i) {
+      const float* from = outputs_.data() + i * width_;
       float* to = sums_.data() + visits[i].row * width_;
       for (int64_t column = 0; column < width_; ++column) to[column] += visits[i].weight * from[column];
-    }
+    });
   }
   std::copy(sums_.begin(), sums_.end(), y);
 }

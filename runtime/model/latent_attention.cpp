@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/parallel.h"
 #include "flash_mla/append.h"
 
 namespace flash_mla::runtime {
@@ -83,10 +84,10 @@ Status LatentAttention::attend_absorbed(const Step& step, int64_t layer, PagedAt
   const void* queries = rounded_.round(queries_.data(), tokens * heads_ * head, precision_);
   weights_.absorb_keys.multiply(queries, {head, heads_ * head}, tokens, absorbed_.data(), {width, heads_ * width},
                                 dtype_of(precision_));
-  for (int64_t i = 0; i < tokens * heads_; ++i) {
+  parallel_for(tokens * heads_, config_.rope, [&](int64_t i) {
     store(queries_.data() + i * head + config_.nope, config_.rope, precision_,
           absorbed_.data() + (i * width + config_.rank) * size);
-  }
+  });
   attended_.resize(static_cast<size_t>(tokens * heads_ * config_.rank));
   if (Status status = paged.decode(absorbed_.data(), step.arrays->keys(layer), {}, 0, attended_.data()); !status.ok()) {
     return status;
@@ -114,11 +115,10 @@ Status LatentAttention::attend_expanded(const Step& step, int64_t layer, const S
   const auto row_of = [&](int64_t key) {
     return cached + (static_cast<int64_t>(pages[key / page]) * page + key % page) * width * size;
   };
-  for (int64_t key = 0; key < keys; ++key) {
-    load(row_of(key), config_.rank, precision_, latents.data() + key * config_.rank);
-  }
+  parallel_for(keys, config_.rank,
+               [&](int64_t key) { load(row_of(key), config_.rank, precision_, latents.data() + key * config_.rank); });
   weights_.expand.apply(latents.data(), keys, expanded_.data());
-  for (int64_t key = 0; key < keys; ++key) {
+  parallel_for(keys, heads_ * (head + config_.value), [&](int64_t key) {
     const std::byte* rope = row_of(key) + config_.rank * size;
     for (int64_t h = 0; h < heads_; ++h) {
       const float* from = expanded_.data() + (key * heads_ + h) * pair;
@@ -128,7 +128,7 @@ Status LatentAttention::attend_expanded(const Step& step, int64_t layer, const S
       store(from + config_.nope, config_.value, precision_,
             head_values_.data() + (key * heads_ + h) * config_.value * size);
     }
-  }
+  });
   if (Status status = expanded.plan_contiguous(segment.count, keys); !status.ok()) return status;
   const void* queries =
       rounded_.round(queries_.data() + first_token * heads_ * head, segment.count * heads_ * head, precision_);

@@ -1,5 +1,7 @@
 #include "model/linear.h"
 
+#include "common/parallel.h"
+
 namespace flash_mla::runtime {
 
 void Linear::apply(const float* x, int64_t rows, float* y) const {
@@ -7,9 +9,9 @@ void Linear::apply(const float* x, int64_t rows, float* y) const {
   const void* input = rounded_.round(x, rows * inner, weights_.precision());
   weights_.multiply(input, {rows * inner, inner}, rows, y, {rows * outer, outer}, DType::float32);
   if (bias_.empty()) return;
-  for (int64_t row = 0; row < rows; ++row) {
+  parallel_for(rows, outer, [&](int64_t row) {
     for (int64_t i = 0; i < outer; ++i) y[row * outer + i] += bias_[i];
-  }
+  });
 }
 
 }  // namespace flash_mla::runtime

@@ -116,15 +116,7 @@ std::string gpt2_prefix(const Checkpoint& checkpoint) {
 
 AttentionShared make_shared_attention(const ModelConfig& config, Precision precision, const ComputeOptions& options,
                                       int64_t page_size) {
-  DecodeShape shape;
-  shape.dtype = dtype_of(precision);
-  shape.out_dtype = DType::float32;
-  shape.h_q = config.heads;
-  shape.h_kv = config.kv_heads;
-  shape.page_size = page_size;
-  shape.separate_v = !config.latent;
-  shape.d = config.latent ? config.latent->rank + config.latent->rope : config.head_width;
-  shape.d_v = config.latent ? config.latent->rank : config.head_width;
+  const DecodeShape shape = cached_shape(config, precision, page_size);
   DecodeShape expanded = shape;
   if (config.latent) {
     expanded.h_kv = config.heads;

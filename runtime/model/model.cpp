@@ -4,6 +4,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "common/error.h"
+#include "common/parallel.h"
 #include "model/model_parts.h"
 
 namespace flash_mla::runtime {
@@ -23,6 +24,8 @@ Result<Model> Model::load(const std::string& folder, Precision precision, const 
   parts->config = std::move(config).value();
   parts->checkpoint = std::move(checkpoint).value();
   parts->precision = precision;
+  parts->threads = options.threads;
+  const TeamSize team(options.threads);
   try {
     FLASH_MLA_RUNTIME_TRY(load_parts(*parts, options, page_size));
   } catch (const dnnl::error& error) {
@@ -45,6 +48,7 @@ int64_t Model::weight_bytes() const {
 }
 
 Result<std::span<const float>> Model::forward(const Step& step) {
+  const TeamSize team(parts_->threads);
   try {
     FLASH_MLA_RUNTIME_TRY(run(step));
   } catch (const dnnl::error& error) {
@@ -71,7 +75,9 @@ Status Model::run(const Step& step) {
   FLASH_MLA_RUNTIME_TRY(parts.shared->paged.plan(step));
 
   const auto add = [&] {
-    for (size_t i = 0; i < parts.residual.size(); ++i) parts.residual[i] += parts.added[i];
+    parallel_pieces(tokens * width, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) parts.residual[i] += parts.added[i];
+    });
   };
   for (size_t i = 0; i < parts.layers.size(); ++i) {
     Layer& layer = parts.layers[i];

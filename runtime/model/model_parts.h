@@ -8,6 +8,7 @@ namespace flash_mla::runtime {
 struct Model::Parts {
   ModelConfig config;
   Precision precision = Precision::float32;
+  int threads = 0;
   Checkpoint checkpoint;  ///< keeps the embedding's bytes
   const StoredTensor* embedding = nullptr;
   const StoredTensor* positions = nullptr;  ///< GPT-2's learned ones

@@ -2,11 +2,13 @@
 
 #include <cmath>
 
+#include "common/parallel.h"
+
 namespace flash_mla::runtime {
 
 void Norm::apply(const float* x, int64_t x_stride, int64_t rows, float* y, int64_t y_stride) const {
   const auto width = static_cast<int64_t>(weight.size());
-  for (int64_t row = 0; row < rows; ++row) {
+  parallel_for(rows, width, [&](int64_t row) {
     const float* from = x + row * x_stride;
     float* to = y + row * y_stride;
     double mean = 0, squares = 0;
@@ -21,7 +23,7 @@ void Norm::apply(const float* x, int64_t x_stride, int64_t rows, float* y, int64
       const float value = (from[i] - centre) * scale * weight[i];
       to[i] = bias.empty() ? value : value + bias[i];
     }
-  }
+  });
 }
 
 }  // namespace flash_mla::runtime

@@ -13,6 +13,19 @@ ConstTensor first_rows(ConstTensor tensor, int64_t rows) {
 
 }  // namespace
 
+DecodeShape cached_shape(const ModelConfig& config, Precision precision, int64_t page_size) {
+  DecodeShape shape;
+  shape.dtype = dtype_of(precision);
+  shape.out_dtype = DType::float32;
+  shape.h_q = config.heads;
+  shape.h_kv = config.kv_heads;
+  shape.page_size = page_size;
+  shape.separate_v = !config.latent;
+  shape.d = config.latent ? config.latent->rank + config.latent->rope : config.head_width;
+  shape.d_v = config.latent ? config.latent->rank : config.head_width;
+  return shape;
+}
+
 Status PagedAttention::remake(std::span<const int32_t> seqlens) {
   PlanSpec spec;
   spec.shape = shape_;

@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "files/model_config.h"
 #include "flash_mla/decode.h"
 #include "flash_mla/plan.h"
 #include "flash_mla/status.h"
+#include "model/precision.h"
 #include "model/step.h"
 
 namespace flash_mla::runtime {
@@ -19,6 +21,9 @@ struct ComputeOptions {
   std::string backend;  ///< empty: the best usable one
   int threads = 0;      ///< 0: default_num_workers()
 };
+
+/// Attention over a model's cache as it is: MLA's latent, or keys and values.
+DecodeShape cached_shape(const ModelConfig& config, Precision precision, int64_t page_size);
 
 class PagedAttention {
  public:

@@ -1,4 +1,4 @@
-// Matrix products, by oneDNN.
+// Matrix products, by oneDNN; of a few bfloat16 rows by few_rows.h.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct Rows {
   int64_t row_stride = 0;
 };
 
-/// Weights of one or more matrices [inner, outer], packed as oneDNN likes them best. Throws dnnl::error.
+/// Weights of one or more matrices [inner, outer], packed as oneDNN likes them best. Throws dnnl::error,
+/// std::bad_alloc.
 class PackedMatrix {
  public:
   /// How the weights lie before packing, in elements. Whichever is 1 is the contiguous axis.

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "common/parallel.h"
+
 namespace flash_mla::runtime {
 namespace {
 
@@ -87,7 +89,7 @@ void Rotary::set_positions(std::span<const int32_t> positions) {
 void Rotary::apply(float* x, int64_t token_stride, int64_t heads, int64_t head_stride) const {
   const auto pairs = static_cast<int64_t>(frequencies_.size());
   const int64_t step = config_.interleaved ? 2 : 1, distance = config_.interleaved ? 1 : pairs;
-  for (int64_t t = 0; t < tokens_; ++t) {
+  parallel_for(tokens_, heads * pairs, [&](int64_t t) {
     const float* cosine = cosines_.data() + t * pairs;
     const float* sine = sines_.data() + t * pairs;
     for (int64_t h = 0; h < heads; ++h) {
@@ -99,7 +101,7 @@ void Rotary::apply(float* x, int64_t token_stride, int64_t heads, int64_t head_s
         first = turned;
       }
     }
-  }
+  });
 }
 
 }  // namespace flash_mla::runtime

@@ -5,6 +5,8 @@
 #include <limits>
 #include <numeric>
 
+#include "common/parallel.h"
+
 namespace flash_mla::runtime {
 namespace {
 
@@ -42,12 +44,12 @@ void Router::keep_best_groups() {
 
 void Router::choose(std::span<const float> x, std::span<ChosenExpert> chosen) {
   scores_.resize(static_cast<size_t>(config_.routed));
-  for (int64_t expert = 0; expert < config_.routed; ++expert) {
+  parallel_for(config_.routed, static_cast<int64_t>(x.size()), [&](int64_t expert) {
     const float* row = weights_.data() + expert * static_cast<int64_t>(x.size());
     double sum = 0;
     for (size_t i = 0; i < x.size(); ++i) sum += static_cast<double>(row[i]) * x[i];
     scores_[expert] = static_cast<float>(sum);
-  }
+  });
   const bool sigmoid = config_.router == ExpertsConfig::Router::sigmoid_groups;
   if (sigmoid) {
     for (float& score : scores_) score = 1 / (1 + std::exp(-score));

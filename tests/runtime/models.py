@@ -33,7 +33,7 @@ MODELS = {
     "deepseek_v2": ("DeepseekV2", "ForCausalLM", {**LATENT, "q_lora_rank": None, "rope_parameters": YARN}),
     "deepseek_v2_groups": ("DeepseekV2", "ForCausalLM",
                            {**LATENT, **GROUPS, "topk_method": "group_limited_greedy", "routed_scaling_factor": 2.0}),
-    "llama": ("Llama", "ForCausalLM", {**HEADS, "rope_parameters": LLAMA3}),
+    "llama": ("Llama", "ForCausalLM", {**HEADS, "intermediate_size": 99, "rope_parameters": LLAMA3}),
     "llama_bias": ("Llama", "ForCausalLM",
                    {**HEADS, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True,
                     "rope_parameters": {"rope_type": "linear", "rope_theta": 5000.0, "factor": 2.0}}),
