@@ -39,7 +39,7 @@ void add_pair(__m512 (&sums)[kRows][kVectors], const Rows& rows, int64_t k, bool
 void store(const __m512 (&sums)[kVectors], void* out, bool as_bfloat16, int64_t columns) {
   for (int v = 0; v < kVectors && columns > 16 * v; ++v) {
     const int64_t left = columns - 16 * v;
-    const __mmask16 mask = left >= 16 ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
+    const auto mask = static_cast<__mmask16>(left >= 16 ? 0xffff : (1u << left) - 1);
     if (as_bfloat16) {
       const __m256i rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(sums[v]));
       _mm256_mask_storeu_epi16(static_cast<uint16_t*>(out) + 16 * v, mask, rounded);
