@@ -123,7 +123,7 @@ class FLASH_MLA_API KvCache {
   Result<int64_t> swap_in(int64_t sequence, std::span<PageTransfer> transfers);
   /// The transfer's bytes have arrived: releases what it held. Errors: not_found (unknown, completed before),
   /// invalid_argument (the epoch is another: these bytes belong to nobody).
-  Status complete_transfer(const PageTransfer& transfer);
+  Status complete_transfer(const PageTransfer& given);
   /// No transfer of the sequence is under way and it is in the pool. False for an unknown sequence.
   [[nodiscard]] bool is_resident(int64_t sequence) const;
   [[nodiscard]] int64_t num_free_tier_pages(int64_t tier) const;

@@ -109,8 +109,9 @@ flash_mla_status flash_mla_kv_cache_create_with(const flash_mla_kv_cache_geometr
     if (given.hash_key != nullptr) made.hash_key = flash_mla::KvCacheHash{given.hash_key[0], given.hash_key[1]};
     auto fresh = flash_mla::KvCache::make(
         {geometry->num_pages, geometry->page_size, geometry->max_sequences, geometry->max_tokens}, made);
-    if (fresh.ok()) *cache = new flash_mla_kv_cache{std::move(fresh).value()};
-    return fresh.status();
+    if (!fresh.ok()) return fresh.status();
+    *cache = new flash_mla_kv_cache{std::move(fresh).value()};
+    return {};
   });
 }
 
@@ -415,7 +416,8 @@ flash_mla_status flash_mla_kv_cache_restore(const char* path, const flash_mla_pa
     const auto made = arrays_of(arrays, num_arrays);
     if (!made.ok()) return made.status();
     auto restored = flash_mla::KvCache::restore(path, made.value(), num_pages);
-    if (restored.ok()) *cache = new flash_mla_kv_cache{std::move(restored).value()};
-    return restored.status();
+    if (!restored.ok()) return restored.status();
+    *cache = new flash_mla_kv_cache{std::move(restored).value()};
+    return {};
   });
 }

@@ -58,8 +58,9 @@ flash_mla_status flash_mla_plan_create(const flash_mla_plan_spec* spec, flash_ml
   if (spec == nullptr) return report_null("spec is null");
   return guard([&]() -> flash_mla::Status {
     auto made = flash_mla::Plan::make(convert_spec(*spec));
-    if (made.ok()) *plan = new flash_mla_plan{std::move(made).value()};
-    return made.status();
+    if (!made.ok()) return made.status();
+    *plan = new flash_mla_plan{std::move(made).value()};
+    return {};
   });
 }
 

@@ -13,7 +13,7 @@ namespace flash_mla::cpu {
 namespace {
 
 // Stands in for the keys that round an odd tile up. Zero, so that a weight of zero times it is zero.
-alignas(64) constexpr uint32_t kZeroRow[1024 + 64] = {};
+alignas(64) inline constexpr uint32_t kZeroRow[1024 + 64] = {};
 
 struct FromFloat32 {
   using Raw = float;
@@ -88,7 +88,7 @@ struct Widths {
   int k_row;   // elements of a staged key row (where V is part of K, of both)
   int v_row;
 
-  Widths(const Unit& unit)
+  explicit Widths(const Unit& unit)
       : words((unit.d + M::kDepth - 1) / M::kDepth),
         blocks((unit.d_v + kBlock - 1) / kBlock),
         k_row(words * M::kDepth),
@@ -98,9 +98,9 @@ struct Widths {
 };
 
 template <class A, class B>
-constexpr bool kSame = false;
+inline constexpr bool kSame = false;
 template <class A>
-constexpr bool kSame<A, A> = true;
+inline constexpr bool kSame<A, A> = true;
 
 template <class M, class From>
 class KeyTile {
@@ -184,6 +184,7 @@ class KeyTile {
  private:
   /// What has zeros `offset` elements on.
   static const Raw* zero_row(int64_t offset) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): no object lies there
     return reinterpret_cast<const Raw*>(reinterpret_cast<uintptr_t>(kZeroRow) -
                                         static_cast<uintptr_t>(offset) * sizeof(Raw));
   }

@@ -56,7 +56,7 @@ class Prefetcher {
   /// The blocks until the next tile will make about this many iterations.
   void start(int64_t iterations) {
     const char* here = reinterpret_cast<const char*>(this);
-    runs_[count_] = {here, reinterpret_cast<const char*>(UINTPTR_MAX)};
+    runs_[count_] = {here, reinterpret_cast<const char*>(UINTPTR_MAX)};  // NOLINT(performance-no-int-to-ptr)
     const int64_t share = bytes_ == 0 ? 0 : bytes_ / maximum(1, iterations) + 1;
     surplus_ = maximum(0, share - kLine);
     if (share <= 2 * kLine) translate();

@@ -87,16 +87,15 @@ FLASH_MLA_NOINLINE void pv_rows(const uint32_t* weights, const typename M::Store
                                 Prefetcher& prefetcher) {
   constexpr int kWidth = M::kPvVecs * M::kLanes;
   const int bigger = rows - groups * (kMost - 1);
-  int b = 0;
-  const auto run = [&]<int kBlocks>() __attribute__((always_inline)) {
+  const auto run = [&]<int kBlocks>(int b) __attribute__((always_inline)) {
     pv_columns<M, kMost, kBlocks>(weights, values, offset + b * kWidth, steps, output + b * kPanelRows * kWidth, bigger,
                                   groups, live, first, prefetcher);
-    b += kBlocks;
   };
+  int b = 0;
   if constexpr (kMost <= M::kPvFewRows) {
-    while (b + 2 <= blocks) run.template operator()<2>();
+    for (; b + 2 <= blocks; b += 2) run.template operator()<2>(b);
   }
-  while (b < blocks) run.template operator()<1>();
+  for (; b < blocks; ++b) run.template operator()<1>(b);
 }
 
 /// In as few groups as possible, of nearly equal size: 16 rows in groups of up to 6, as AVX2 has them, are 6, 5 and 5.

@@ -7,11 +7,6 @@
 
 namespace flash_mla {
 
-using kv_cache::kNone;
-using kv_cache::Manager;
-using kv_cache::Progress;
-using kv_cache::Sequence;
-
 namespace kv_cache {
 namespace {
 

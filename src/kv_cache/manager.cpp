@@ -19,6 +19,7 @@ std::vector<KvCacheGroup> groups_of(const KvCacheGeometry& geometry, const KvCac
 
 std::vector<int64_t> columns_of(int64_t max_tokens, const std::vector<KvCacheGroup>& groups) {
   std::vector<int64_t> columns;
+  columns.reserve(groups.size());
   for (const KvCacheGroup& group : groups) columns.push_back(divide_up(max_tokens, group.page_size));
   return columns;
 }

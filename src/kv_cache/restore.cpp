@@ -15,9 +15,6 @@
 
 namespace flash_mla {
 
-using kv_cache::kNone;
-using kv_cache::Manager;
-
 namespace kv_cache {
 namespace {
 
@@ -131,7 +128,7 @@ class PageReader {
     bytes_.resize(sizeof(PageRecord));
     FLASH_MLA_RETURN_IF_ERROR(file_.read(bytes_, at_));
     std::memcpy(&record, bytes_.data(), sizeof(record));
-    const Status damaged = file_.refuse(core::format("is corrupt: page {} does not have its checksum", number));
+    Status damaged = file_.refuse(core::format("is corrupt: page {} does not have its checksum", number));
     if (record.group >= header_.num_groups) return damaged;
     const GroupRecord& group = header_.groups[record.group];
     const size_t token_bytes = header_.prefix_caching != 0 ? static_cast<size_t>(group.page_size) * sizeof(int32_t) : 0;
@@ -292,7 +289,7 @@ Result<std::shared_ptr<Manager>> read_snapshot(const std::string& path, const Pa
 
 Result<KvCache> KvCache::restore(const std::string& path, const PageArrays& arrays, int64_t num_pages) {
   try {
-    Result<std::shared_ptr<Manager>> manager = kv_cache::read_snapshot(path, arrays, num_pages);
+    Result<std::shared_ptr<kv_cache::Manager>> manager = kv_cache::read_snapshot(path, arrays, num_pages);
     if (!manager.ok()) return manager.status();
     return KvCache(std::move(manager).value());
   } catch (const std::exception& error) {

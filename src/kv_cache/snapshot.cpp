@@ -15,9 +15,6 @@
 
 namespace flash_mla {
 
-using kv_cache::kNone;
-using kv_cache::Manager;
-
 namespace kv_cache {
 namespace {
 

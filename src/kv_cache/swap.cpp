@@ -89,7 +89,7 @@ void Manager::abandon_transfers(int64_t row) {
 
 }  // namespace kv_cache
 
-Result<int64_t> KvCache::swap_out(int64_t sequence, int64_t tier, std::span<PageTransfer> into) {
+Result<int64_t> KvCache::swap_out(int64_t sequence, int64_t tier, std::span<PageTransfer> transfers) {
   Manager& m = *manager_;
   int64_t row = -1;
   FLASH_MLA_RETURN_IF_ERROR(m.writable(sequence, row));
@@ -104,7 +104,7 @@ Result<int64_t> KvCache::swap_out(int64_t sequence, int64_t tier, std::span<Page
     return core::error(StatusCode::out_of_pages, "sequence {} needs {} pages of tier {}, but {} of {} are free",
                        sequence, count, tier, space.count(), space.size());
   }
-  FLASH_MLA_RETURN_IF_ERROR(kv_cache::check_room(m, count, into.size()));
+  FLASH_MLA_RETURN_IF_ERROR(kv_cache::check_room(m, count, transfers.size()));
 
   m.set_reserved(row, 0);
   m.sequences[row].tier = static_cast<int32_t>(tier);
@@ -124,13 +124,13 @@ Result<int64_t> KvCache::swap_out(int64_t sequence, int64_t tier, std::span<Page
     transfer.epoch = m.pool[page].epoch;
     transfer.tier = static_cast<int32_t>(tier);
     transfer.tier_page = tier_page;
-    into[made++] = kv_cache::begin_transfer(m, transfer);
+    transfers[made++] = kv_cache::begin_transfer(m, transfer);
   });
   m.tables.close(row);
   return made;
 }
 
-Result<int64_t> KvCache::swap_in(int64_t sequence, std::span<PageTransfer> into) {
+Result<int64_t> KvCache::swap_in(int64_t sequence, std::span<PageTransfer> transfers) {
   Manager& m = *manager_;
   FLASH_MLA_RETURN_IF_ERROR(m.alive());
   const int64_t row = m.row_of(sequence);
@@ -145,7 +145,7 @@ Result<int64_t> KvCache::swap_in(int64_t sequence, std::span<PageTransfer> into)
   if (count > m.available(kNone)) {
     return m.out_of_pages(kNone, count, core::format("sequence {}", sequence).c_str());
   }
-  FLASH_MLA_RETURN_IF_ERROR(kv_cache::check_room(m, count, into.size()));
+  FLASH_MLA_RETURN_IF_ERROR(kv_cache::check_room(m, count, transfers.size()));
 
   m.tables.open(row);
   int64_t made = 0;
@@ -162,7 +162,7 @@ Result<int64_t> KvCache::swap_in(int64_t sequence, std::span<PageTransfer> into)
     transfer.tier = of.tier;
     transfer.tier_page = kv_cache::tier_page_of(m, row, group, column);
     m.load_tokens(page, transfer.tier, transfer.tier_page);
-    into[made++] = kv_cache::begin_transfer(m, transfer);
+    transfers[made++] = kv_cache::begin_transfer(m, transfer);
   });
   of.tier = -1;
   if (made == 0) m.show_length(row, of.length);

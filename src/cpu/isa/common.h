@@ -16,12 +16,12 @@ namespace {
 // 2^r on [-0.5, 0.5] as 1 + r * P(r), least relative error with P(0) free: 9.1e-8. One coefficient less would be enough
 // for weights that are rounded to bfloat16, but not for their sum: its 2.8e-6 is more than an lse near 0 may be off.
 // The constant is exactly 1, so that a lone key has weight 1.
-constexpr float kExp2[] = {0.693147f, 0.24022242f, 0.055507336f, 0.009671513f, 0.0013264727f};
-constexpr int kExp2Terms = sizeof(kExp2) / sizeof(kExp2[0]);
+inline constexpr float kExp2[] = {0.693147f, 0.24022242f, 0.055507336f, 0.009671513f, 0.0013264727f};
+inline constexpr int kExp2Terms = sizeof(kExp2) / sizeof(kExp2[0]);
 
 // exp2 flushes to exactly 0 below and to infinity above.
-constexpr float kExp2Lowest = -126.0f;
-constexpr float kExp2Highest = 128.0f;
+inline constexpr float kExp2Lowest = -126.0f;
+inline constexpr float kExp2Highest = 128.0f;
 
 FLASH_MLA_INLINE float bits_to_float(uint32_t bits) {
   float value;
