@@ -5,30 +5,18 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <memory>
-#include <random>
 #include <vector>
 
-#include "bench/peak_meter.h"
+#include "bench/measure.h"
 #include "bench/stages/stages.h"
+#include "check/buffer.h"
+#include "check/normal_table.h"
 #include "common/report.h"
 #include "common/table.h"
 
 namespace {
 
 using namespace flash_mla;
-
-struct Random {
-  std::mt19937 engine{1};
-  std::normal_distribution<float> normal;
-};
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 struct Measured {
   double seconds = 0;  ///< of one run
@@ -47,12 +35,8 @@ Measured measure(const bench::Stage& stage, void* tile, int keys, const cli::Pea
     seconds.push_back(time.count() / kRuns);
     shares.push_back(stage.flop(keys) / seconds.back() / std::max(before, peak.measure().flops));
   }
-  return {median(seconds), median(shares)};
+  return {cli::spread_of(seconds).median, cli::spread_of(shares).median};
 }
-
-struct Free {
-  void operator()(void* memory) const { std::free(memory); }
-};
 
 void report(double deviation, const std::string& json_path) {
   const Result<cli::PeakProbe> probe = cli::find_probe("avx512_bf16", DType::bfloat16);
@@ -60,19 +44,17 @@ void report(double deviation, const std::string& json_path) {
   const cli::PeakMeter peak(probe.value(), 1, 0.001);
   cli::Table table({"<stage", "keys", "us", "share of the peak %", "of the tile's time %"});
   cli::Json rows = cli::Json::array();
+  const cli::NormalTable normal(DType::bfloat16, deviation, 1);
+  const auto copy_row = [](const void* source, int n, uint16_t* to) {
+    const auto& table_of_rows = *static_cast<const cli::NormalTable*>(source);
+    table_of_rows.copy_row(static_cast<uint64_t>(n), bench::kWidth, reinterpret_cast<std::byte*>(to));
+  };
+  cli::Buffer memory;
   for (const int keys : {16, 32, 64, 128}) {
-    const size_t bytes = (bench::tile_bytes(keys) + 63) / 64 * 64;
-    const std::unique_ptr<void, Free> tile(std::aligned_alloc(64, bytes));
-    Random random;
-    random.normal = std::normal_distribution<float>(0, static_cast<float>(deviation));
-    const auto draw = [](void* source) {
-      Random& from = *static_cast<Random*>(source);
-      return from.normal(from.engine);
-    };
-    bench::fill_tile(tile.get(), keys, draw, &random);
+    std::byte* tile = memory.resize(bench::tile_bytes(keys));
+    bench::fill_tile(tile, keys, copy_row, &normal);
     std::vector<Measured> measured;
-    for (const bench::Stage& stage : bench::kAvx512Bf16Stages)
-      measured.push_back(measure(stage, tile.get(), keys, peak));
+    for (const bench::Stage& stage : bench::kAvx512Bf16Stages) measured.push_back(measure(stage, tile, keys, peak));
     for (int s = 0; s < bench::kStages; ++s) {
       const auto& [seconds, share] = measured[s];
       const double of_tile = 100 * seconds / measured.back().seconds;

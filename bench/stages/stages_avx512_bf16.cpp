@@ -79,7 +79,7 @@ size_t tile_bytes(int keys) {
          sizeof(uint16_t) * kWidth * static_cast<size_t>(keys);
 }
 
-void fill_tile(void* memory, int keys, float (*normal)(void*), void* source) {
+void fill_tile(void* memory, int keys, void (*row)(const void*, int, uint16_t*), const void* source) {
   Tile& tile = *new (memory) Tile;
   char* end = static_cast<char*>(memory) + kTileBytes;
   const auto take = [&end](size_t bytes) {
@@ -87,18 +87,20 @@ void fill_tile(void* memory, int keys, float (*normal)(void*), void* source) {
     end += bytes;
     return begin;
   };
-  const auto draw = [&] { return static_cast<uint16_t>(float_to_bits(normal(source)) >> 16); };
   tile.keys = keys;
   tile.queries = reinterpret_cast<uint32_t*>(take(kQueryBytes));
   tile.output = reinterpret_cast<float*>(take(kOutputBytes));
   tile.scores = reinterpret_cast<float*>(take(kScoreBytes));
   tile.weights = reinterpret_cast<uint32_t*>(take(kScoreBytes));
   tile.outstanding.start(take(kOutstandingBytes));
-  for (int word = 0; word < kWords * kPanelRows; ++word)
-    tile.queries[word] = draw() | static_cast<uint32_t>(draw()) << 16;
+  for (int r = 0; r < kPanelRows; ++r) {
+    uint16_t query[kWidth];
+    row(source, r, query);
+    for (int word = 0; word < kWords; ++word) memcpy(&tile.queries[word * kPanelRows + r], query + 2 * word, 4);
+  }
   for (int key = 0; key < keys; ++key) {
     tile.row[key] = reinterpret_cast<uint16_t*>(take(sizeof(uint16_t) * kWidth));
-    for (int i = 0; i < kWidth; ++i) tile.row[key][i] = draw();
+    row(source, kPanelRows + key, tile.row[key]);
   }
   memset(tile.output, 0, kOutputBytes);
   Unit unit = {};
