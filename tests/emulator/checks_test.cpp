@@ -136,7 +136,8 @@ const Pair kPairs[] = {
      Finding::race},
     {"bulk_copy_of_12_bytes", 32,
      R"(setp.ne.u32 %p1, %r1, 0; @%p1 bra e; st.shared.v4.u32 [%r0], {1, 2, 3, 4}; fence.proxy.async.shared::cta;
-        cp.async.bulk.global.shared::cta.bulk_group [%out], [%r0], 16; e:)",
+        cp.async.bulk.global.shared::cta.bulk_group [%out], [%r0], 16; cp.async.bulk.commit_group;
+        cp.async.bulk.wait_group.read 0; e:)",
      R"(setp.ne.u32 %p1, %r1, 0; @%p1 bra e; st.shared.v4.u32 [%r0], {1, 2, 3, 4}; fence.proxy.async.shared::cta;
         cp.async.bulk.global.shared::cta.bulk_group [%out], [%r0], 12; e:)",
      Finding::misaligned},
