@@ -16,15 +16,15 @@ __device__ __forceinline__ uint4 load_8(const uint16_t* from) {
   return {words[0], words[1], words[2], words[3]};
 }
 
-/// Rows and columns that do not exist become zero. For kThreads threads, each of whom then has to pass a barrier before
-/// any multiplies.
-template <int kWidth, int kThreads, int kChunks>
-__device__ void load_queries(const DecodeParams& params, const Unit& unit, SharedMemory<kChunks>& shared) {
+/// To chunks of kRows rows. Rows and columns that do not exist become zero. For kThreads threads, each of whom then has
+/// to pass a barrier before any multiplies.
+template <int kWidth, int kThreads, int kRows, int kChunks>
+__device__ void load_queries(const DecodeParams& params, const Unit& unit,
+                             uint8_t (&queries)[kChunks][kRows * kChunkColumns * 2]) {
   constexpr int kRowPieces = kChunks * kChunkColumns / 8;  // of 16 bytes
   constexpr int kAtOnce = 6;
-  static_assert(kTileRows * kRowPieces % kThreads == 0);
   const uint16_t* const q = static_cast<const uint16_t*>(params.q);
-  for (int base = 0; base < kTileRows * kRowPieces; base += kThreads * kAtOnce) {
+  for (int base = 0; base < kRows * kRowPieces; base += kThreads * kAtOnce) {
     uint4 pieces[kAtOnce];
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
@@ -42,8 +42,8 @@ __device__ void load_queries(const DecodeParams& params, const Unit& unit, Share
     for (int i = 0; i < kAtOnce; ++i) {
       const int piece = base + i * kThreads + static_cast<int>(threadIdx.x);
       const int row = piece / kRowPieces, column = piece % kRowPieces * 8;
-      if (row < kTileRows) {
-        *reinterpret_cast<uint4*>(shared.queries[column / kChunkColumns] + chunk_offset(row, column % kChunkColumns)) =
+      if (row < kRows) {
+        *reinterpret_cast<uint4*>(queries[column / kChunkColumns] + chunk_offset(row, column % kChunkColumns)) =
             pieces[i];
       }
     }
