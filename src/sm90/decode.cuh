@@ -253,7 +253,7 @@ struct Decode {
     bool has_handed_over = false;
     for (int32_t u = params.part_begin[blockIdx.x]; u < params.part_begin[blockIdx.x + 1]; ++u) {
       const Unit& unit = params.units[u];  // read again where it is used: registers are dear
-      load_queries<kWidth, kMultiplyingThreads, kTileRows>(params, unit, shared.queries);
+      load_queries<kWidth, kMultiplyingThreads / 32, kTileRows>(params, unit, shared.queries);
       if constexpr (!planted(Defect::queries_without_barrier)) {
         ptx::named_barrier_sync(kQueriesLoaded, kMultiplyingThreads);
       }

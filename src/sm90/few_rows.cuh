@@ -159,28 +159,40 @@ struct DecodeFewRows {
     if constexpr (!planted(Defect::released_before_read)) release(0, kValueChunks);
   }
 
+  /// What the unit's threads share of a row: a thread each.
+  __device__ void describe_row(const Unit& unit, int row) const {
+    const Outputs& outputs = params.outputs;
+    const int32_t last = unit.row_count - 1;
+    shared.limits[row] = visible(params, unit, (unit.row_begin + min(last, row)) / outputs.group);
+    shared.out_at[row] = unit.partial_row >= 0
+                             ? (unit.partial_row + row) * kValueWidth
+                             : row_offset(outputs.out_strides, unit.sequence, unit.first_token, unit.kv_head,
+                                          outputs.group, unit.row_begin + row);
+  }
+
   __device__ void finish(const Unit& unit, const Softmax& softmax, const Sums& sums) const {
-    softmax.publish_sums(shared);
+    softmax.publish_result(shared);
     wait_for_group();
+    if (threadIdx.x < kRows) {
+      const int row = static_cast<int>(threadIdx.x);
+      store_lse(row, (shared.maxima[0][row] + ptx::log2(Softmax::total(shared, row))) * kLn2, params, unit);
+    }
     Factors factors;
 #pragma unroll
     for (int own = 0; own < Softmax::kOwn; ++own) {
-      const int row = Softmax::row_of(own);
-      const float sum = Softmax::total(shared, row);
-      factors[own] = sum == 0 ? 0 : 1 / sum;
-      if (threadIdx.x < 4) store_lse(row, (softmax.max[own] + ptx::log2(sum)) * kLn2, params, unit);
+      const float sum = Softmax::total(shared, Softmax::row_of(own));
+      factors[own] = sum == 0 ? 0 : ptx::reciprocal(sum);
     }
-    store_columns<kElement, kValueChunks, kRows>(sums, factors, params, unit);
+    store_columns<kElement, kValueChunks, kRows>(sums, factors, params, unit, shared);
   }
 
   __device__ void multiply() {
     for (int32_t u = params.part_begin[blockIdx.x]; u < params.part_begin[blockIdx.x + 1]; ++u) {
       const Unit& unit = params.units[u];
-      load_queries<kWidth, kThreads, kRows>(params, unit, shared.queries);
-      if (threadIdx.x < kRows) {
-        const int32_t row = min(unit.row_count - 1, static_cast<int32_t>(threadIdx.x));
-        shared.limits[threadIdx.x] = visible(params, unit, (unit.row_begin + row) / params.outputs.group);
-      }
+      // What finish() of the unit before reads is written behind a barrier only.
+      if (u > params.part_begin[blockIdx.x]) wait_for_group();
+      if (threadIdx.x < kRows) describe_row(unit, static_cast<int>(threadIdx.x));
+      load_queries<kWidth, kFewRowsWarps, kRows>(params, unit, shared.queries);
       if constexpr (!planted(Defect::queries_without_barrier)) wait_for_group();
       const Tiles tiles(unit);
       Softmax softmax(params, unit);

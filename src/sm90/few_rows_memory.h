@@ -17,6 +17,7 @@ struct alignas(1024) FewRowsMemory {
   uint8_t weights[2][kRows * kTileKeys * 2];  // of the step's keys, rounded; and what rounding took from them
   float maxima[kFewRowsWarps][kRows];         // of the scores of each warp's keys of the tile
   float sums[kFewRowsWarps][kRows];           // of the weights of each warp's keys so far
+  int64_t out_at[kRows];                      // element of out or of the partial results
   Visible limits[kRows];
   uint64_t full[kSlots];
   uint64_t empty[kSlots];

@@ -8,23 +8,18 @@ namespace flash_mla::sm90 {
 
 /// A thread has of each row single columns of out, and the lane four further on has those next to them: they swap, so
 /// that each stores pairs of one row.
-template <Element kElement, int kValueChunks, int kRows>
-__device__ void store_columns(const float (&sums)[kValueChunks][kRows / 2], const float (&factors)[kRows / 4],
-                              const DecodeParams& params, const Unit& unit) {
-  constexpr int kColumns = kValueChunks * kChunkColumns;
+template <Element kElement, int kValueChunks, int kRows, class Shared>
+__device__ __forceinline__ void store_columns(const float (&sums)[kValueChunks][kRows / 2],
+                                              const float (&factors)[kRows / 4], const DecodeParams& params,
+                                              const Unit& unit, const Shared& shared) {
   const Outputs& outputs = params.outputs;
   const int lane = static_cast<int>(threadIdx.x) % 32, odd = lane / 4 % 2;
   const bool rounds = unit.partial_row < 0 && outputs.out_is_float32 == 0;
+  float* const whole = unit.partial_row >= 0 ? params.partial_out : static_cast<float*>(outputs.out);
 #pragma unroll
   for (int j = 0; j < kRows / 8; ++j) {
     const int row = 8 * j + lane % 4 * 2 + odd;
-    const int column = thread_row() - odd;
-    const int64_t offset = row_offset(outputs.out_strides, unit.sequence, unit.first_token, unit.kv_head, outputs.group,
-                                      unit.row_begin + row) +
-                           column;
-    float* const whole = unit.partial_row >= 0 ? params.partial_out + (unit.partial_row + row) * kColumns + column
-                                               : static_cast<float*>(outputs.out) + offset;
-    uint16_t* const rounded = static_cast<uint16_t*>(outputs.out) + offset;
+    const int64_t at = shared.out_at[row] + thread_row() - odd;
 #pragma unroll
     for (int i = 0; i < 2 * kValueChunks; ++i) {
       const float of_even = sums[i / 2][4 * j + i % 2 * 2] * factors[2 * j];
@@ -32,9 +27,9 @@ __device__ void store_columns(const float (&sums)[kValueChunks][kRows / 2], cons
       const float received = __shfl_xor_sync(0xffffffff, odd != 0 ? of_even : of_odd, 4);
       if (row >= unit.row_count) continue;
       const float first = odd != 0 ? received : of_even, second = odd != 0 ? of_odd : received;
-      const int further = i / 2 * kChunkColumns + i % 2 * 8;
+      const int64_t further = at + i / 2 * kChunkColumns + i % 2 * 8;
       if (rounds) {
-        store_pair<kElement>(rounded + further, first, second);
+        store_pair<kElement>(static_cast<uint16_t*>(outputs.out) + further, first, second);
       } else {
         store_pair(whole + further, first, second);
       }

@@ -70,6 +70,13 @@ struct FewRowsSoftmax {
     rows[warp()][row_of(lane() / (32 / kOwn))] = value;
   }
   __device__ void publish_sums(Shared& shared) const { publish(shared.sums, over_lanes<Sum>(sum)); }
+  /// What has been seen of each row, for any thread to read behind a barrier: maxima[0] and sums.
+  __device__ void publish_result(Shared& shared) const {
+    publish_sums(shared);
+    if (threadIdx.x >= 4) return;
+#pragma unroll
+    for (int own = 0; own < kOwn; ++own) shared.maxima[0][row_of(own)] = max[own];
+  }
   static __device__ float total(const Shared& shared, int row) {
     if constexpr (planted(Defect::sums_of_one_warp)) return shared.sums[0][row];
     return (shared.sums[0][row] + shared.sums[1][row]) + (shared.sums[2][row] + shared.sums[3][row]);

@@ -98,9 +98,9 @@ constexpr int few_rows(int64_t rows) {
   return 0;
 }
 /// Chunks of keys that fit beside the queries, weights and their remainders, and 1 KiB to align them. Of each row: two
-/// figures a warp, and its limits; of each chunk: two mbarriers (src/sm90/few_rows_memory.h asserts it).
+/// figures a warp, its limits and where it goes; of each chunk: two mbarriers (src/sm90/few_rows_memory.h asserts it).
 constexpr int64_t few_rows_slots(int64_t d, int64_t rows) {
-  const int64_t row_bytes = (chunks(d) + 2) * kChunkColumns * 2 + 2 * 4 * 4 + 8;
+  const int64_t row_bytes = (chunks(d) + 2) * kChunkColumns * 2 + 2 * 4 * 4 + 8 + 8;
   return (kMaxShared - 1024 - rows * row_bytes) / (kTileKeys * kChunkColumns * 2 + 2 * 8);
 }
 
