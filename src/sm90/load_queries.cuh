@@ -2,23 +2,12 @@
 #pragma once
 
 #include "ptx/barrier.h"
+#include "sm90/load_8.cuh"
 #include "sm90/shared_memory.h"
 #include "sm90/tile.cuh"
 
 namespace flash_mla::sm90 {
 
-/// 8 elements; from any address that is aligned to one, or from one that is aligned to 16 bytes.
-template <bool kAligned>
-__device__ __forceinline__ uint4 load_8(const uint16_t* from) {
-  if constexpr (kAligned) {
-    return *reinterpret_cast<const uint4*>(from);
-  } else {
-    uint32_t words[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) words[i] = from[2 * i] | static_cast<uint32_t>(from[2 * i + 1]) << 16;
-    return {words[0], words[1], words[2], words[3]};
-  }
-}
 __device__ __forceinline__ bool queries_are_aligned(const DecodeParams& params) {
   const RowStrides& strides = params.q_strides;
   return (reinterpret_cast<uint64_t>(params.q) / 2 | strides.sequence | strides.token | strides.head) % 8 == 0;
@@ -44,7 +33,7 @@ __device__ __forceinline__ void load_rows(const DecodeParams& params, const Unit
       for (int j = 0; j < kPieces; ++j) {
         const int column = (j * 32 + lane) * 8;
         pieces[i][j] = {0, 0, 0, 0};
-        if (row < unit.row_count && column < kWidth) pieces[i][j] = load_8<kAligned>(from + column);
+        if (row < unit.row_count && column < kWidth) pieces[i][j] = kAligned ? load_aligned_8(from + column) : load_8(from + column);
       }
     }
 #pragma unroll

@@ -40,6 +40,7 @@ struct DeviceRun {
   Path path = Path::shipped;
   bool with_lse = true;
   bool checks = true;
+  bool gathers = false;  ///< also where a tensor map fits the cache
 };
 
 struct DeviceOutput {

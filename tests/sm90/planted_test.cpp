@@ -18,6 +18,7 @@ struct Plant {
   std::vector<Finding> findings;  // any of them; none: wrong numbers
   bool masked = true;
   std::vector<Path> paths = {Path::shipped, Path::many_rows};  // the kernels that have the mistake
+  bool gathers = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const Plant& plant) {
@@ -58,7 +59,8 @@ void expect_found(const Plant& plant, Path path, const Scene& scene, Kernels& ke
   const ReferenceResult reference = scene.reference();
   std::string seen;
   for (uint64_t seed = 1; seed <= 5; ++seed) {
-    const DeviceOutput result = run_on_device(scene, {.splits = 2, .seed = seed, .path = path}, kernels);
+    const DeviceOutput result =
+        run_on_device(scene, {.splits = 2, .seed = seed, .path = path, .gathers = plant.gathers}, kernels);
     if (plant.findings.empty()) {
       EXPECT_TRUE(result.reports.empty()) << "not for its numbers: " << result.text();
       if (!wrong_numbers(scene, reference, result).empty()) return;
@@ -82,12 +84,15 @@ TEST_P(PlantedDecode, IsFound) {
 }
 
 const std::vector<Path> kFewRows = {Path::shipped}, kManyRows = {Path::many_rows};
+const std::vector<Path> kBoth = {Path::shipped, Path::many_rows};
 
 const Plant kPlants[] = {
     {"causal_off_by_one", {}},
     {"cleared_without_proxy_fence", {Finding::proxy}, true, kManyRows},
     {"dead_rows_kept", {}, false},  // with masks, what keeps anomalies apart clears NaN too
     {"expects_too_little", {Finding::deadlock}},
+    {"gathered_without_proxy_fence", {Finding::proxy}, true, kBoth, true},
+    {"gathered_without_wait", {Finding::race}, true, kBoth, true},
     {"live_anomaly_spreads", {}},
     {"maxima_without_barrier", {Finding::race}, true, kFewRows},
     {"maximum_of_own_warp", {Finding::operand}, true, kFewRows},
@@ -114,13 +119,14 @@ INSTANTIATE_TEST_SUITE_P(Sm90, PlantedDecode, testing::ValuesIn(kPlants),
                          [](const auto& each) { return std::string(each.param.name); });
 
 TEST(PlantedDecodeScene, IsRightWithoutDefects) {
-  for (const bool masked : {true, false}) {
+  for (const auto& [masked, gathers] : {std::pair{true, false}, {false, false}, {true, true}}) {
     const Scene scene = make_scene(masked);
     ASSERT_TRUE(has_few_rows(scene));
     const ReferenceResult reference = scene.reference();
-    for (const Path path : {Path::shipped, Path::many_rows}) {
+    for (const Path path : kBoth) {
       for (uint64_t seed = 1; seed <= 5; ++seed) {
-        const DeviceOutput result = run_on_device(scene, {.splits = 2, .seed = seed, .path = path});
+        const DeviceOutput result =
+            run_on_device(scene, {.splits = 2, .seed = seed, .path = path, .gathers = gathers});
         EXPECT_TRUE(result.reports.empty()) << result.text();
         EXPECT_EQ(wrong_numbers(scene, reference, result), "");
       }
