@@ -165,10 +165,9 @@ struct DecodeFewRows {
     const Outputs& outputs = params.outputs;
     const int32_t last = unit.row_count - 1;
     shared.limits[row] = visible(params, unit, (unit.row_begin + min(last, row)) / outputs.group);
-    shared.out_at[row] = unit.partial_row >= 0
-                             ? (unit.partial_row + row) * kValueWidth
-                             : row_offset(outputs.out_strides, unit.sequence, unit.first_token, unit.kv_head,
-                                          outputs.group, unit.row_begin + row);
+    shared.out_at[row] = unit.partial_row >= 0 ? (unit.partial_row + row) * kValueWidth
+                                               : row_offset(outputs.out_strides, unit.sequence, unit.first_token,
+                                                            unit.kv_head, outputs.group, unit.row_begin + row);
   }
 
   __device__ void finish(const Unit& unit, const Softmax& softmax, const Sums& sums) const {

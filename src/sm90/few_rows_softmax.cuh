@@ -60,16 +60,26 @@ struct FewRowsSoftmax {
     all_end = visible(params, unit, unit.row_begin / group).end;
   }
 
-  static __device__ int warp() { return static_cast<int>(threadIdx.x) / 32; }
-  static __device__ int lane() { return static_cast<int>(threadIdx.x) % 32; }
-  static __device__ int row_of(int own) { return own / 2 * 8 + lane() % 4 * 2 + own % 2; }
-  static __device__ int score_of(int own, int key) { return own / 2 * 4 + key * 2 + own % 2; }
+  static __device__ int warp() {
+    return static_cast<int>(threadIdx.x) / 32;
+  }
+  static __device__ int lane() {
+    return static_cast<int>(threadIdx.x) % 32;
+  }
+  static __device__ int row_of(int own) {
+    return own / 2 * 8 + lane() % 4 * 2 + own % 2;
+  }
+  static __device__ int score_of(int own, int key) {
+    return own / 2 * 4 + key * 2 + own % 2;
+  }
 
   /// Leaves what over_lanes() gave this lane where the other warps look for it.
   static __device__ void publish(float (&rows)[kFewRowsWarps][kRows], float value) {
     rows[warp()][row_of(lane() / (32 / kOwn))] = value;
   }
-  __device__ void publish_sums(Shared& shared) const { publish(shared.sums, over_lanes<Sum>(sum)); }
+  __device__ void publish_sums(Shared& shared) const {
+    publish(shared.sums, over_lanes<Sum>(sum));
+  }
   /// What has been seen of each row, for any thread to read behind a barrier: maxima[0] and sums.
   __device__ void publish_result(Shared& shared) const {
     publish_sums(shared);

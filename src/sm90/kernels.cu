@@ -10,11 +10,11 @@ namespace flash_mla::sm90 {
       const __grid_constant__ TensorMapBytes map, const __grid_constant__ DecodeParams params) {              \
     decode<Element::element, d, d_v>(map, params);                                                            \
   }
-#define FLASH_MLA_FEW_ROWS(name, element, d, d_v, rows)                                                        \
-  extern "C" __global__ void __launch_bounds__(kFewRowsThreads, 1)                                             \
-      flash_mla_sm90_decode_##name##_##d##_##d_v##_rows##rows(const __grid_constant__ TensorMapBytes map,      \
-                                                              const __grid_constant__ DecodeParams params) {   \
-    decode_few_rows<Element::element, d, d_v, rows>(map, params);                                              \
+#define FLASH_MLA_FEW_ROWS(name, element, d, d_v, rows)                                                      \
+  extern "C" __global__ void __launch_bounds__(kFewRowsThreads, 1)                                           \
+      flash_mla_sm90_decode_##name##_##d##_##d_v##_rows##rows(const __grid_constant__ TensorMapBytes map,    \
+                                                              const __grid_constant__ DecodeParams params) { \
+    decode_few_rows<Element::element, d, d_v, rows>(map, params);                                            \
   }
 #define FLASH_MLA_MERGE(name, element)                                          \
   extern "C" __global__ void __launch_bounds__(kMergeThreads)                   \

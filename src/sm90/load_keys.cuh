@@ -58,8 +58,7 @@ __device__ void load_keys(const void* map, const DecodeParams& params, Shared& s
         if (lane == 0) ptx::mbarrier_arrive_expecting(full, planted(Defect::expects_too_little) ? 4096 : kChunkBytes);
         __syncwarp();
         if (loads) {
-          ptx::load_box(shared.keys[slot] + first * 128, map, full, chunk * kChunkColumns, row, unit.kv_head,
-                        page);
+          ptx::load_box(shared.keys[slot] + first * 128, map, full, chunk * kChunkColumns, row, unit.kv_head, page);
         }
       }
     }

@@ -2,7 +2,8 @@
 // the device's compiler; no CUDA header is needed.
 //
 // What the host provides
-// - The fat binary's kernels by decode_kernel() and merge_kernel_name(). A decode is at most two launches on one stream:
+// - The fat binary's kernels by decode_kernel() and merge_kernel_name(). A decode is at most two launches on one
+// stream:
 //   decode, then, if there are merges, merge.
 // - decode: grid (num_parts, 1, 1), block (DecodeKernel::threads, 1, 1), DecodeKernel::shared_bytes of dynamic shared
 //   memory (CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES has to be raised to it), no cluster. Parameters, in order:
@@ -93,8 +94,8 @@ constexpr int64_t chunks(int64_t d) {
   return (d + kChunkColumns - 1) / kChunkColumns;
 }
 
-/// Dynamic shared memory of the decode kernel for many rows: query rows, two tiles of keys, probabilities, and 3 KiB for the rest
-/// (its parts, and room to align them to 1024 bytes). src/sm90/shared_memory.h asserts it.
+/// Dynamic shared memory of the decode kernel for many rows: query rows, two tiles of keys, probabilities, and 3 KiB
+/// for the rest (its parts, and room to align them to 1024 bytes). src/sm90/shared_memory.h asserts it.
 constexpr int64_t decode_shared_bytes(int64_t d) {
   return 3 * chunks(d) * kTileRows * kChunkColumns * 2 + kTileRows * kTileKeys * 2 + 3072;
 }
@@ -113,14 +114,14 @@ constexpr int64_t few_rows_slots(int64_t d, int64_t rows) {
   return (kMaxShared - 1024 - rows * row_bytes) / (kTileKeys * kChunkColumns * 2 + 2 * 8);
 }
 
-#define FLASH_MLA_FEW_ROWS_NAME(d, d_v, rows)                                   \
-  return bf16 ? "flash_mla_sm90_decode_bf16_" #d "_" #d_v "_rows" #rows         \
+#define FLASH_MLA_FEW_ROWS_NAME(d, d_v, rows)                           \
+  return bf16 ? "flash_mla_sm90_decode_bf16_" #d "_" #d_v "_rows" #rows \
               : "flash_mla_sm90_decode_fp16_" #d "_" #d_v "_rows" #rows
-#define FLASH_MLA_FEW_ROWS_NAMES(width, value_width)                             \
-  if (d == width && d_v == value_width) {                                        \
-    if (rows == 8) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 8);               \
-    if (rows == 16) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 16);             \
-    if (rows == 32) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 32);             \
+#define FLASH_MLA_FEW_ROWS_NAMES(width, value_width)                 \
+  if (d == width && d_v == value_width) {                            \
+    if (rows == 8) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 8);   \
+    if (rows == 16) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 16); \
+    if (rows == 32) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 32); \
   }
 /// For `rows` of kFewRows.
 constexpr const char* few_rows_kernel_name(Element element, int64_t d, int64_t d_v, int64_t rows) {

@@ -125,8 +125,7 @@ TEST(PlantedDecodeScene, IsRightWithoutDefects) {
     const ReferenceResult reference = scene.reference();
     for (const Path path : kBoth) {
       for (uint64_t seed = 1; seed <= 5; ++seed) {
-        const DeviceOutput result =
-            run_on_device(scene, {.splits = 2, .seed = seed, .path = path, .gathers = gathers});
+        const DeviceOutput result = run_on_device(scene, {.splits = 2, .seed = seed, .path = path, .gathers = gathers});
         EXPECT_TRUE(result.reports.empty()) << result.text();
         EXPECT_EQ(wrong_numbers(scene, reference, result), "");
       }
