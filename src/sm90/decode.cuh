@@ -28,7 +28,6 @@ enum NamedBarrier : uint32_t {
 inline constexpr int kGroupThreads = 128;
 inline constexpr int kMultiplyingThreads = 2 * kGroupThreads;
 inline constexpr int kWarpsPerGroup = 4;
-inline constexpr int kGatheringWarps = 4;  // of the third group
 
 /// Both warpgroups that multiply have half of the columns of out, 128 registers a thread if there are 512. The first
 /// also computes the scores and weights, and leaves the weights in shared memory for the second.
@@ -270,8 +269,9 @@ struct Decode {
 
   /// By one thread.
   __device__ void initialise(const void* map) const {
-    if (params.gathers == 0) ptx::prefetch_tensor_map(map);
-    initialise_slots(shared, kWarpsPerGroup, params.gathers != 0 ? kGatheringWarps : 1);
+    const bool gathers = params.gathers != 0;
+    if (!gathers) ptx::prefetch_tensor_map(map);
+    initialise_slots(shared, gathers ? kGatheringWarps : 1, kWarpsPerGroup);
   }
 };
 
@@ -286,7 +286,7 @@ __device__ __forceinline__ void decode(const TensorMapBytes& map, const DecodePa
   if (threadIdx.x >= kMultiplyingThreads) {
     ptx::give_up_registers<40>();
     if (params.gathers != 0) {
-      gather_keys<kWidth, Kernel::kChunks, Kernel::kValueChunks, kGatheringWarps>(params, kernel.shared);
+      KeyGatherer<kWidth, Kernel::kChunks, Kernel::kValueChunks, typename Kernel::Shared>(params, kernel.shared).run();
     } else if (threadIdx.x < kMultiplyingThreads + 32) {
       load_keys<Kernel::kChunks, Kernel::kValueChunks>(&map, params, kernel.shared);
     }

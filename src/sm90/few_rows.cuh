@@ -213,17 +213,18 @@ __device__ __forceinline__ void decode_few_rows(const TensorMapBytes& map, const
   extern __shared__ __align__(1024) uint8_t memory[];
   using Kernel = DecodeFewRows<kElement, kWidth, kValueWidth, kRows>;
   Kernel kernel{params, *reinterpret_cast<typename Kernel::Shared*>(memory)};
+  const bool gathers = params.gathers != 0;
   if (threadIdx.x == 0) {
-    if (params.gathers == 0) ptx::prefetch_tensor_map(&map);
-    initialise_slots(kernel.shared, kFewRowsWarps, 1);
+    if (!gathers) ptx::prefetch_tensor_map(&map);
+    initialise_slots(kernel.shared, gathers ? kGatheringWarps : 1, kFewRowsWarps);
   }
   __syncthreads();
-  if (threadIdx.x >= Kernel::kThreads && params.gathers != 0) {
-    gather_keys<kWidth, Kernel::kChunks, Kernel::kChunks, 1>(params, kernel.shared);
-  } else if (threadIdx.x >= Kernel::kThreads) {
-    load_keys<Kernel::kChunks, Kernel::kChunks>(&map, params, kernel.shared);
-  } else {
+  if (threadIdx.x < Kernel::kThreads) {
     kernel.multiply();
+  } else if (gathers) {
+    KeyGatherer<kWidth, Kernel::kChunks, Kernel::kChunks, typename Kernel::Shared>(params, kernel.shared).run();
+  } else if (threadIdx.x < Kernel::kThreads + 32) {
+    load_keys<Kernel::kChunks, Kernel::kChunks>(&map, params, kernel.shared);
   }
 }
 

@@ -8,9 +8,9 @@ namespace flash_mla::sm90 {
 
 inline constexpr int kFewRowsWarps = 4;  // that multiply
 
-/// Chunk c of the CTA's tile i is number i * kChunks + c, and lies in slot number % kSlots.
 template <int kChunks, int kRows>
 struct alignas(1024) FewRowsMemory {
+  static constexpr uint32_t kTileChunks = kChunks;
   static constexpr uint32_t kSlots = static_cast<uint32_t>(few_rows_slots(kChunks * kChunkColumns, kRows));
   uint8_t queries[kChunks][kRows * kChunkColumns * 2];
   uint8_t keys[kSlots][kChunkBytes];

@@ -1,5 +1,5 @@
 // What brings keys where the copy engine cannot: pages that boxes do not fit, addresses and strides that tensor maps do
-// not take. Warps copy row by row.
+// not take. Four warps copy row by row.
 #pragma once
 
 #include "ptx/barrier.h"
@@ -11,10 +11,11 @@
 
 namespace flash_mla::sm90 {
 
-/// By kWarps warps, each of which has its share of the rows of every tile, four at a time, 16 bytes a lane. A chunk is
-/// a group of copies; groups under way are announced in order, an arrival a warp, when there are kAhead of them or
-/// nothing else can be done.
-template <int kWidth, int kChunks, int kValueChunks, int kWarps, class Shared>
+inline constexpr int kGatheringWarps = 4;
+
+/// Each warp has 16 rows of every tile, each lane 16 bytes of four of them. A chunk is a group of copies; groups under
+/// way are announced in order, an arrival a warp, when there are kAhead of them or nothing else can be done.
+template <int kWidth, int kChunks, int kValueChunks, class Shared>
 class KeyGatherer {
  public:
   __device__ KeyGatherer(const DecodeParams& params, Shared& shared) : params_(params), shared_(shared) {}
@@ -29,15 +30,13 @@ class KeyGatherer {
   }
 
  private:
-  static constexpr int kAhead = 6;                      // 48 KiB
-  static constexpr int kRows = kTileKeys / kWarps / 4;  // of a lane
+  static constexpr int kAhead = 6;  // 48 KiB
+  static constexpr int kRows = kTileKeys / kGatheringWarps / 4;
 
   static __device__ uint32_t lane() { return threadIdx.x % 32; }
-  static __device__ uint32_t row_of(int i) {
-    return threadIdx.x / 32 % kWarps * (kTileKeys / kWarps) + i * 4 + lane() / 8;
-  }
+  static __device__ uint32_t row_of(int i) { return threadIdx.x % 128 / 32 * 16 + i * 4 + lane() / 8; }
   static __device__ int chunk_of(uint32_t count) { return chunk_at<kChunks, kValueChunks>(count % kChunks); }
-  static __device__ uint32_t number_of(uint32_t count) { return count / kChunks * kChunks + chunk_of(count); }
+  static __device__ Slot slot_of_chunk(uint32_t count) { return slot_of<Shared>(count / kChunks, chunk_of(count)); }
 
   /// Null: not the unit's, or a page that is not there. Zeros are read then.
   __device__ const char* row_address(const Unit& unit, const Tile& tile, int row) const {
@@ -66,7 +65,7 @@ class KeyGatherer {
 
   __device__ void copy_chunk(const char* const (&rows)[kRows]) const {
     const int chunk = chunk_of(begun_), column = chunk * kChunkColumns + static_cast<int>(lane() % 8) * 8;
-    uint8_t* const to = shared_.keys[number_of(begun_) % Shared::kSlots];
+    uint8_t* const to = shared_.keys[slot_of_chunk(begun_).index];
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
       const bool present = rows[i] != nullptr && column < kWidth;
@@ -76,7 +75,7 @@ class KeyGatherer {
         ptx::copy_16(piece, from, present);
       } else {
         uint4 eight = {0, 0, 0, 0};
-        if (present) eight = load_8<false>(reinterpret_cast<const uint16_t*>(from));
+        if (present) eight = load_8(reinterpret_cast<const uint16_t*>(from));
         *reinterpret_cast<uint4*>(piece) = eight;
       }
     }
@@ -84,11 +83,10 @@ class KeyGatherer {
 
   /// The chunk's last reader may itself wait for a chunk that is under way: announce those first.
   __device__ void wait_for_room() {
-    const uint32_t number = number_of(begun_), parity = number / Shared::kSlots % 2 ^ 1;
-    uint64_t* const empty = &shared_.empty[number % Shared::kSlots];
-    if (ptx::mbarrier_is_complete(empty, parity)) return;
+    const Slot slot = slot_of_chunk(begun_);
+    if (ptx::mbarrier_is_complete(&shared_.empty[slot.index], slot.parity ^ 1)) return;
     announce<0>();
-    ptx::mbarrier_wait(empty, parity);
+    ptx::mbarrier_wait(&shared_.empty[slot.index], slot.parity ^ 1);
   }
 
   /// All but the last kLeft groups. Copies are ordinary writes: what wgmma is to read needs a fence.
@@ -98,7 +96,7 @@ class KeyGatherer {
     if constexpr (!planted(Defect::gathered_without_proxy_fence)) ptx::async_proxy_fence();
     __syncwarp();
     for (; announced_ + kLeft < begun_; ++announced_) {
-      if (lane() == 0) ptx::mbarrier_arrive(&shared_.full[number_of(announced_) % Shared::kSlots]);
+      if (lane() == 0) ptx::mbarrier_arrive(&shared_.full[slot_of_chunk(announced_).index]);
     }
   }
 
@@ -106,10 +104,5 @@ class KeyGatherer {
   Shared& shared_;
   uint32_t begun_ = 0, announced_ = 0;  // chunks since the kernel began
 };
-
-template <int kWidth, int kChunks, int kValueChunks, int kWarps, class Shared>
-__device__ void gather_keys(const DecodeParams& params, Shared& shared) {
-  KeyGatherer<kWidth, kChunks, kValueChunks, kWarps, Shared>(params, shared).run();
-}
 
 }  // namespace flash_mla::sm90

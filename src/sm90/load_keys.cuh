@@ -11,13 +11,12 @@ struct alignas(64) TensorMapBytes {
   uint8_t bytes[128];
 };
 
-/// By one thread, before any other uses the slots: each is filled by `fills` arrivals a phase and freed by `warps`
-/// warps.
+/// By one thread, before any other uses the slots: `filling` and `emptying` warps arrive for each.
 template <class Shared>
-__device__ void initialise_slots(Shared& shared, uint32_t warps, uint32_t fills) {
+__device__ void initialise_slots(Shared& shared, uint32_t filling, uint32_t emptying) {
   for (uint32_t slot = 0; slot < Shared::kSlots; ++slot) {
-    ptx::mbarrier_init(&shared.full[slot], fills);
-    ptx::mbarrier_init(&shared.empty[slot], warps);
+    ptx::mbarrier_init(&shared.full[slot], filling);
+    ptx::mbarrier_init(&shared.empty[slot], emptying);
   }
   ptx::mbarrier_init_fence();
 }
@@ -53,8 +52,7 @@ __device__ void load_keys(const void* map, const DecodeParams& params, Shared& s
 #pragma unroll 1
       for (int position = 0; position < kChunks; ++position) {
         const int chunk = chunk_at<kChunks, kValueChunks>(position);
-        const uint32_t number = step * kChunks + chunk, slot = number % Shared::kSlots;
-        const uint32_t parity = number / Shared::kSlots % 2;
+        const auto [slot, parity] = slot_of<Shared>(step, chunk);
         ptx::mbarrier_wait(&shared.empty[slot], parity ^ (planted(Defect::wrong_parity) ? 0 : 1));
         uint64_t* const full = &shared.full[slot];
         if (lane == 0) ptx::mbarrier_arrive_expecting(full, planted(Defect::expects_too_little) ? 4096 : kChunkBytes);

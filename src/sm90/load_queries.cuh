@@ -33,7 +33,8 @@ __device__ __forceinline__ void load_rows(const DecodeParams& params, const Unit
       for (int j = 0; j < kPieces; ++j) {
         const int column = (j * 32 + lane) * 8;
         pieces[i][j] = {0, 0, 0, 0};
-        if (row < unit.row_count && column < kWidth) pieces[i][j] = load_8<kAligned>(from + column);
+        if (row < unit.row_count && column < kWidth)
+          pieces[i][j] = kAligned ? load_aligned_8(from + column) : load_8(from + column);
       }
     }
 #pragma unroll

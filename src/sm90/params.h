@@ -38,7 +38,7 @@ inline constexpr int kMergeBlocks = kTileRows / kMergeRows;
 
 /// Rows that the kernels for few rows pad to: theirs are calls whose rows are a single tile.
 inline constexpr int kFewRows[] = {8, 16, 32};
-inline constexpr int kFewRowsThreads = 160;  // a warpgroup that multiplies, a warp that loads
+inline constexpr int kFewRowsThreads = 256;  // a warpgroup that multiplies, one that brings keys
 inline constexpr int64_t kMaxShared = 232448;
 
 enum class Element : int32_t { bfloat16 = 0, float16 = 1 };

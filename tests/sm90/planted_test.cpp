@@ -13,14 +13,11 @@ namespace {
 
 using emulator::machine::Finding;
 
-const std::vector<Path> kFewRows = {Path::shipped}, kManyRows = {Path::many_rows},
-                        kBoth = {Path::shipped, Path::many_rows};
-
 struct Plant {
   const char* name;
   std::vector<Finding> findings;  // any of them; none: wrong numbers
   bool masked = true;
-  std::vector<Path> paths = kBoth;  // the kernels that have the mistake
+  std::vector<Path> paths = {Path::shipped, Path::many_rows};  // the kernels that have the mistake
   bool gathers = false;
 };
 
@@ -86,6 +83,9 @@ TEST_P(PlantedDecode, IsFound) {
   }
 }
 
+const std::vector<Path> kFewRows = {Path::shipped}, kManyRows = {Path::many_rows};
+const std::vector<Path> kBoth = {Path::shipped, Path::many_rows};
+
 const Plant kPlants[] = {
     {"causal_off_by_one", {}},
     {"cleared_without_proxy_fence", {Finding::proxy}, true, kManyRows},
@@ -123,7 +123,7 @@ TEST(PlantedDecodeScene, IsRightWithoutDefects) {
     const Scene scene = make_scene(masked);
     ASSERT_TRUE(has_few_rows(scene));
     const ReferenceResult reference = scene.reference();
-    for (const Path path : {Path::shipped, Path::many_rows}) {
+    for (const Path path : kBoth) {
       for (uint64_t seed = 1; seed <= 5; ++seed) {
         const DeviceOutput result = run_on_device(scene, {.splits = 2, .seed = seed, .path = path, .gathers = gathers});
         EXPECT_TRUE(result.reports.empty()) << result.text();
