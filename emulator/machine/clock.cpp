@@ -54,4 +54,15 @@ void join(std::shared_ptr<const Elsewhere>& elsewhere, const std::shared_ptr<con
   elsewhere = std::move(all);
 }
 
+void join(std::shared_ptr<const Unfenced>& unfenced, const std::shared_ptr<const Unfenced>& other) {
+  if (other == nullptr || unfenced == other) return;
+  if (unfenced == nullptr) {
+    unfenced = other;
+    return;
+  }
+  auto all = std::make_shared<Unfenced>(*unfenced);
+  for (size_t i = 0; i < kScopes; ++i) all->by_scope[i].join(other->by_scope[i]);
+  unfenced = std::move(all);
+}
+
 }  // namespace emulator::machine

@@ -58,19 +58,26 @@ struct Foreign {
 using Elsewhere = std::map<uint32_t, Foreign>;  // by number of the cluster
 void join(std::shared_ptr<const Elsewhere>& elsewhere, const std::shared_ptr<const Elsewhere>& other);
 
+/// What has been read from flags without acquire semantics: it counts from a fence on.
+struct Unfenced;
+void join(std::shared_ptr<const Unfenced>& unfenced, const std::shared_ptr<const Unfenced>& other);
+
 /// What one side of a synchronisation hands to the other: what happened before, and how much of it the async proxy
 /// sees.
 struct Knowledge {
   Clock ordered;
   Clock fenced;
-  std::array<Clock, kScopes> published;       // by memory fences, by their scope
-  std::shared_ptr<const Elsewhere> elsewhere;  // null for most: only flags in global memory reach across clusters
+  std::array<Clock, kScopes> published;  // by memory fences, by their scope
+  // Null for most: only flags (flags.h) reach across clusters, or have to be fenced after.
+  std::shared_ptr<const Elsewhere> elsewhere;
+  std::shared_ptr<const Unfenced> unfenced;
 
   void join(const Knowledge& other) {
     ordered.join(other.ordered);
     fenced.join(other.fenced);
     for (size_t i = 0; i < kScopes; ++i) published[i].join(other.published[i]);
     if (other.elsewhere != nullptr) emulator::machine::join(elsewhere, other.elsewhere);
+    if (other.unfenced != nullptr) emulator::machine::join(unfenced, other.unfenced);
   }
   /// For the accesses of a warpgroup: what all of its warps know of their cluster.
   void meet(const Knowledge& other) {
@@ -82,6 +89,7 @@ struct Knowledge {
     fenced.clear();
     for (Clock& clock : published) clock.clear();
     elsewhere.reset();
+    unfenced.reset();
   }
   [[nodiscard]] bool knows(uint32_t cluster, Agent agent, uint32_t time) const;
   [[nodiscard]] bool knows_fenced(uint32_t cluster, Agent agent, uint32_t time) const;
@@ -91,6 +99,10 @@ struct Knowledge {
   }
   /// A proxy fence.
   void fence();
+};
+
+struct Unfenced {
+  std::array<Knowledge, kScopes> by_scope;  // by the scope that the fence has to have
 };
 
 }  // namespace emulator::machine

@@ -62,7 +62,10 @@ void Flags::read(Warp& warp, const Op& op, uint64_t word) {
     if (op.acquires) {
       warp.acquire(news);
     } else {
-      warp.unfenced[far].join(news);
+      auto all = warp.knowledge.unfenced != nullptr ? std::make_shared<Unfenced>(*warp.knowledge.unfenced)
+                                                    : std::make_shared<Unfenced>();
+      all->by_scope[far].join(news);
+      warp.knowledge.unfenced = std::move(all);
     }
   }
 }
@@ -94,9 +97,12 @@ void Flags::write(Warp& warp, const Op& op, uint64_t word, bool updates) {
 }
 
 void Flags::fence(Warp& warp, Scope scope) {
-  for (size_t i = 0; i <= index_of(scope); ++i) {
-    warp.acquire(warp.unfenced[i]);
-    warp.unfenced[i].clear();
+  if (const auto unfenced = std::move(warp.knowledge.unfenced)) {
+    auto left = std::make_shared<Unfenced>();
+    for (size_t i = 0; i < kScopes; ++i) {
+      i <= index_of(scope) ? warp.acquire(unfenced->by_scope[i]) : left->by_scope[i].join(unfenced->by_scope[i]);
+    }
+    if (scope != Scope::device) warp.knowledge.unfenced = std::move(left);
   }
   warp.knowledge.publish(scope);
   warp.release();

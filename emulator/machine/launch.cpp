@@ -137,7 +137,7 @@ Counters run(const Program& program, const LaunchShape& shape, const std::vector
   } catch (Fault& fault) {
     reports.add_fatal(std::move(fault.report));
   }
-  if (stream != nullptr && options.checks) stream->add(state);
+  if (stream != nullptr) options.checks ? stream->add(state) : stream->clear();
   return state.counters;
 }
 

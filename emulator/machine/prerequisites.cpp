@@ -14,6 +14,8 @@ void Prerequisites::add(LaunchState& launch) {
     grid.finished_by_wait &= launch.overlap.waited;
     left.push_back(std::move(grid));
   }
+  constexpr size_t kMost = 8;
+  if (left.size() == kMost) left.erase(left.begin());
   grids_ = std::move(left);
   grids_.push_back({std::move(launch.global), launch.program, true});
 }

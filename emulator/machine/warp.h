@@ -1,7 +1,6 @@
 // 32 lanes that run a program.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -84,8 +83,7 @@ class Warp {
   Wait wait;           // set by a handler that blocks
   Knowledge knowledge;
   LaneOrder lane_order;
-  std::array<Knowledge, kScopes> unfenced;  // read from flags since the last fence (flags.cpp)
-  uint64_t last_flag = 0;                   // what it read last
+  uint64_t last_flag = 0;  // what it read last (flags.cpp)
 
   // Tensor cores (wgmma.cpp)
   struct Flight {
