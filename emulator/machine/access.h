@@ -37,8 +37,8 @@ inline bool is_tracked(const Place& place) {
 /// each other in memory together.
 struct Touches {
   uint32_t mask = 0;
-  Cta* owner[kLanes];    // of shared memory; null: global
-  uint64_t at[kLanes];   // offset in it, or address
+  Cta* owner[kLanes];   // of shared memory; null: global
+  uint64_t at[kLanes];  // offset in it, or address
 
   void add(uint32_t lane, const Place& place, uint64_t address) {
     mask |= 1u << lane;

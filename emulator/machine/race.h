@@ -25,9 +25,9 @@ struct Access {
   int8_t lane = kNoLane;
   uint8_t lane_bits : 3 = 0;
   bool write : 1 = false;
-  bool async : 1 = false;           // by the async proxy
-  Scope strong : 2 = Scope::none;   // an atomic operation, or a load or a store that is not weak
-  bool constant : 1 = false;        // ld.global.nc: nobody may write there during the launch
+  bool async : 1 = false;          // by the async proxy
+  Scope strong : 2 = Scope::none;  // an atomic operation, or a load or a store that is not weak
+  bool constant : 1 = false;       // ld.global.nc: nobody may write there during the launch
 
   [[nodiscard]] uint32_t lane_of(uint32_t byte) const {
     return static_cast<uint32_t>(lane + static_cast<int>(byte >> lane_bits));

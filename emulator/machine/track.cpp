@@ -23,22 +23,21 @@ void report(Warp& warp, const Op& op, const std::string& where, const Access& no
   if (reports.known(finding, op.number, earlier.op)) return;
   const Cluster& cluster = *warp.cta->cluster;
   const Program& program = warp.cta->program();
-  const auto who = [&](const Access& access) {
-    return name_of(cluster.launch->shape, access.cluster, access.agent);
-  };
+  const auto who = [&](const Access& access) { return name_of(cluster.launch->shape, access.cluster, access.agent); };
   const char* relation = "is not ordered after";
   if (conflict.kind == Conflict::Kind::proxy) relation = "is not separated by a proxy fence from";
   if (conflict.kind == Conflict::Kind::constant) relation = "is .nc, of memory that is not constant after";
   std::string lanes;
   if (conflict.kind == Conflict::Kind::lanes) {
     const auto byte = static_cast<uint32_t>(std::countr_zero(static_cast<uint32_t>(earlier.bytes)));
-    lanes = format(": {} then, {} now, and no bar.warp.sync in between", lane_text(earlier, byte), lane_text(now, byte));
+    lanes =
+        format(": {} then, {} now, and no bar.warp.sync in between", lane_text(earlier, byte), lane_text(now, byte));
   }
-  reports.add(finding, op.number, earlier.op,
-              format("{}: {} of {} by {} at {} {} the {} by {} at {}{}", machine::name_of(finding), verb(now.write), where,
-                     now.agent == warp.agent ? warp.name() : who(now) + " (issued by " + warp.name() + ")",
-                     program.where(op.number), relation, verb(earlier.write), who(earlier), program.where(earlier.op),
-                     lanes));
+  reports.add(
+      finding, op.number, earlier.op,
+      format("{}: {} of {} by {} at {} {} the {} by {} at {}{}", machine::name_of(finding), verb(now.write), where,
+             now.agent == warp.agent ? warp.name() : who(now) + " (issued by " + warp.name() + ")",
+             program.where(op.number), relation, verb(earlier.write), who(earlier), program.where(earlier.op), lanes));
 }
 
 }  // namespace
