@@ -9,7 +9,8 @@
 //   memory (CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES has to be raised to it), no cluster. Parameters, in order:
 //   the tensor map by value (128 bytes, aligned to 64), DecodeParams by value.
 // - merge: grid (num_merges, merge_blocks(rows), 1), block (kMergeThreads, 1, 1), no dynamic shared memory. Parameter:
-//   MergeParams by value.
+//   MergeParams by value. Launched with programmatic stream serialization, behind its decode in the same stream: it
+//   waits itself for what decode writes. No other grid may come between.
 // - The tensor map of the k cache (cuTensorMapEncodeTiled): element type of the cache (BFLOAT16 or FLOAT16), rank 4,
 //   extents {d, page_size, h_kv, num_pages}, byte strides {token, KV head, page}, box {kChunkColumns,
 //   box_rows(page_size), 1, 1}, element strides 1, no interleave, SWIZZLE_128B, L2 promotion 256B, out of bounds:
