@@ -72,7 +72,7 @@ void report_conflict(Warp& warp, const Op& op, const Cta& owner, uint32_t offset
                      const Conflict& conflict);
 /// An aligned chunk.
 inline void track_chunk(Warp& warp, const Op& op, Cta& owner, uint32_t offset, const Tracker& tracker) {
-  const auto conflict = owner.race[offset / kChunk].access(tracker.access, tracker.view);
+  const auto conflict = owner.race[offset / kChunk].access(tracker.access, 0xffff, offset, offset, tracker.view);
   if (conflict) report_conflict(warp, op, owner, offset, tracker.access, *conflict);
 }
 void track_shared(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t size, Use use, const Engine& engine);

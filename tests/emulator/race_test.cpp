@@ -237,5 +237,17 @@ INSTANTIATE_TEST_SUITE_P(GlobalMemory, Races, testing::ValuesIn(kGlobal), name_o
 INSTANTIATE_TEST_SUITE_P(LanesOfAWarp, Races, testing::ValuesIn(kLanes), name_of);
 INSTANTIATE_TEST_SUITE_P(Lifetimes, Races, testing::ValuesIn(kLifetimes), name_of);
 
+TEST(RaceReports, NameTheLanes) {
+  const Result lanes = run_body(
+      "shl.b32 %r2, %r1, 2; add.u32 %r2, %r2, %r0; setp.eq.u32 %p1, %r1, 7; @%p1 st.shared.u32 [%r2+4], %r1;"
+      "setp.eq.u32 %p2, %r1, 8; @%p2 ld.shared.u32 %r5, [%r2];",
+      kWarp, 1);
+  ASSERT_EQ(lanes.reports.size(), 1u) << lanes.text();
+  EXPECT_NE(lanes.text().find("race: read of shared 0x420 of CTA (0,0,0) by CTA (0,0,0) warp 0"), std::string::npos)
+      << lanes.text();
+  EXPECT_NE(lanes.text().find(": lane 7 then, lane 8 now, and no bar.warp.sync in between"), std::string::npos)
+      << lanes.text();
+}
+
 }  // namespace
 }  // namespace emulator::test
