@@ -27,7 +27,7 @@ void report(Warp& warp, const Op& op, const std::string& where, const Access& ac
   if (reports.known(finding, op.number, earlier.op)) return;
   const Cluster& cluster = *warp.cta->cluster;
   const Program& program = warp.cta->program();
-  const auto who = [&](const Access& access) { return name_of(cluster.launch->shape, access.cluster, access.agent); };
+  const auto who = [&](const Access& each) { return name_of(cluster.launch->shape, each.cluster, each.agent); };
   const char* relation = "is not ordered after";
   if (conflict.kind == Conflict::Kind::proxy) relation = "is not separated by a proxy fence from";
   if (conflict.kind == Conflict::Kind::constant) relation = "is .nc, of memory that is not constant after";
