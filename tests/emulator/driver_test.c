@@ -1,47 +1,9 @@
 /* The stand-in for the driver from C, loaded by name as a program that uses the driver API loads libcuda.so.1: misuse
  * gets the driver's error codes, a right program its results. */
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "driver/abi.h"
 #include "driver/report.h"
+#include "driver_calls.h"
 
-static int failures = 0;
-
-#define CHECK(condition)                                              \
-  do {                                                                \
-    if (!(condition)) {                                               \
-      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      ++failures;                                                     \
-    }                                                                 \
-  } while (0)
-#define EXPECT(expected, call)                                                                                \
-  do {                                                                                                        \
-    const CUresult result_of_call = (call);                                                                   \
-    if (result_of_call != (expected)) {                                                                       \
-      fprintf(stderr, "%s:%d: %s is %d, not %s (%s)\n", __FILE__, __LINE__, #call, result_of_call, #expected, \
-              flash_mla_emulator_message_());                                                                 \
-      ++failures;                                                                                             \
-    }                                                                                                         \
-  } while (0)
-
-static void* driver;
-/* POSIX has pointers to objects and to functions alike, ISO C does not convert one into the other. */
-static void load(const char* name, void* entry, size_t size) {
-  void* const found = dlsym(driver, name);
-  if (found == NULL) {
-    fprintf(stderr, "the driver has no %s\n", name);
-    exit(1);
-  }
-  memcpy(entry, &found, size);
-}
-#define ENTRY(result, name, ...)              \
-  typedef result (*name##_type)(__VA_ARGS__); \
-  static name##_type name##_
-
-ENTRY(const char*, flash_mla_emulator_message, void);
 ENTRY(void, flash_mla_emulator_counters, flash_mla_emulator_totals*);
 ENTRY(CUresult, cuInit, unsigned int);
 ENTRY(CUresult, cuDeviceGetCount, int*);
@@ -79,8 +41,6 @@ ENTRY(CUresult, cuGetErrorName, CUresult, const char**);
 ENTRY(CUresult, cuGetProcAddress_v2, const char*, void**, int, uint64_t, int*);
 
 static void load_entries(void) {
-#define LOAD(name) load(#name, &name##_, sizeof(name##_))
-  LOAD(flash_mla_emulator_message);
   LOAD(flash_mla_emulator_counters);
   LOAD(cuInit);
   LOAD(cuDeviceGetCount);
@@ -345,10 +305,7 @@ static void tensor_maps(void) {
 int main(int argc, char** argv) {
   const char* name = NULL;
   void* found = NULL;
-  if (argc != 2 || (driver = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL)) == NULL) {
-    fprintf(stderr, "usage: driver_test <driver>\n%s\n", dlerror());
-    return 1;
-  }
+  open_driver(argc, argv);
   load_entries();
   before_init();
   devices();
