@@ -22,6 +22,8 @@ CUresult error_of(machine::Finding finding) {
       return CUDA_ERROR_MISALIGNED_ADDRESS;
     case machine::Finding::operand:
       return CUDA_ERROR_ILLEGAL_INSTRUCTION;
+    case machine::Finding::assertion:
+      return CUDA_ERROR_ASSERT;
     case machine::Finding::deadlock:
       return CUDA_ERROR_LAUNCH_TIMEOUT;
     default:
@@ -34,9 +36,8 @@ const char* setting(const char* name) {
   return value != nullptr && *value != '\0' ? value : nullptr;
 }
 
-/// FLASH_MLA_EMULATOR_LOG: a file to append reports to; without it they go to stderr.
-void log(const machine::Report& report) {
-  const std::string line = "flash_mla emulator: " + report.message + "\n";
+/// FLASH_MLA_EMULATOR_LOG: a file to append reports and what kernels print to; without it they go to stderr.
+void log(const std::string& line) {
   if (const char* const path = setting("FLASH_MLA_EMULATOR_LOG")) {
     std::ofstream(path, std::ios::app) << line;
   } else {
@@ -135,8 +136,9 @@ CUresult perform_launch(State& all, const Launch& launch) {
   all.counters.add(machine::run(*launch.function->program, launch.shape, launch.parameters, context.memory,
                                 options_of_environment(), reports));
   ++all.launches;
+  if (!reports.printed().empty()) log(reports.printed());
   for (const machine::Report& report : reports.all()) {
-    log(report);
+    log("flash_mla emulator: " + report.message + "\n");
     all.reports.push_back(report);
     // The fatal one, if there is one, is the last.
     context.sticky = error_of(report.finding);

@@ -6,6 +6,7 @@
 
 #include "machine/address.h"
 #include "machine/lanes.h"
+#include "machine/reduction.h"
 #include "support/format.h"
 
 namespace emulator::machine {
@@ -74,9 +75,11 @@ Outcome store_line(Warp& warp, const Op& op, uint32_t mask) {
     const uint64_t target_offset = to - target.start;
     uint32_t offset = 0;
     Cta& owner = find_shared(warp, op, from, bytes, offset);
+    const Reduction reduction = reduction_of(op);
+    check_reduced(warp, op, reduction, target, target_offset, bytes);
     const auto group = begin_store(warp, op, owner, offset, bytes);
-    cluster.later([&cluster, &owner, &target, target_offset, offset, bytes, group] {
-      std::memcpy(target.bytes.data() + target_offset, owner.shared.data() + offset, bytes);
+    cluster.later([&cluster, &owner, &target, target_offset, offset, bytes, group, reduction] {
+      reduction.deliver(target.bytes.data() + target_offset, owner.shared.data() + offset, bytes);
       mark(target.initialised.data(), target_offset, bytes);
       end_store_reads(cluster, group);
     });
@@ -105,9 +108,14 @@ Outcome send_line(Warp& warp, const Op& op, uint32_t mask) {
       track_shared(warp, op, source, from_offset, bytes, Use::read, at.barrier->agent, at.barrier->phase + 1, true,
                    warp.knowledge);
     }
-    begin_load(warp, op, target, to_offset, bytes, at);
-    cluster.later([&source, &target, at, to_offset, from_offset, bytes] {
-      std::memcpy(target.shared.data() + to_offset, source.shared.data() + from_offset, bytes);
+    const Reduction reduction = reduction_of(op);
+    if (reduction.reduces) {
+      const Place place{target.shared.data() + to_offset, target.initialised.data(), to_offset, &target};
+      check_initialised(warp, op, place, bytes);
+    }
+    begin_load(warp, op, target, to_offset, bytes, at, reduction.reduces);
+    cluster.later([&source, &target, at, to_offset, from_offset, bytes, reduction] {
+      reduction.deliver(target.shared.data() + to_offset, source.shared.data() + from_offset, bytes);
       mark(target.initialised.data(), to_offset, bytes);
       complete_bytes(*at.owner, at.offset, bytes);
     });
@@ -145,8 +153,12 @@ void take_hint(Decoder& d, size_t operands) {
   d.expect_operands(operands + (hinted ? 1 : 0));
 }
 
-void decode_line(Decoder& d) {
+void decode_line(Decoder& d, bool reduces) {
   const bool by_group = d.take("bulk_group");
+  if (reduces) {
+    take_reduction(d);
+    take_reduction_type(d, !by_group);
+  }
   if (by_group) {
     if (!d.take("global") || !d.take("shared::cta")) d.unsupported();
     take_hint(d, 3);
@@ -157,6 +169,7 @@ void decode_line(Decoder& d) {
     return;
   }
   if (!d.take("mbarrier::complete_tx::bytes")) d.unsupported();
+  if (reduces && d.has("global")) d.unsupported();
   const bool from_global = d.take("global");
   const bool multicast = d.take("multicast::cluster");
   const bool to_cluster = d.take("shared::cluster"), names_cta = d.take("shared::cta");
@@ -176,7 +189,12 @@ void decode_line(Decoder& d) {
 }
 
 void decode_copy(Decoder& d) {
+  const bool reduces = d.take("reduce");
   if (!d.take("async")) d.unsupported();
+  if (reduces) {
+    if (!d.take("bulk")) d.unsupported();
+    return d.take("tensor") ? decode_tensor_reduction(d) : decode_line(d, true);
+  }
   if (!d.take("bulk")) return decode_small_copy(d);
   if (d.take("commit_group")) {
     d.expect_operands(0);
@@ -190,7 +208,7 @@ void decode_copy(Decoder& d) {
   } else if (d.take("tensor")) {
     decode_tensor_copy(d);
   } else {
-    decode_line(d);
+    decode_line(d, false);
   }
 }
 
@@ -204,7 +222,16 @@ uint32_t shared_address(Warp& warp, const Op& op, uint32_t lane, size_t s) {
   return static_cast<uint32_t>(address);
 }
 
-void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes, const MbarrierAt& at) {
+void check_reduced(Warp& warp, const Op& op, const Reduction& reduction, const Allocation& target, uint64_t offset,
+                   uint64_t bytes) {
+  if (!reduction.reduces || !warp.cta->launch().options.checks) return;
+  if (all_marked(target.initialised.data(), offset, bytes)) return;
+  warp.report(op, Finding::uninitialised,
+              format("{} bytes at global {:#x} are reduced before they are written", bytes, target.start + offset));
+}
+
+void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes, const MbarrierAt& at,
+                bool reduces) {
   LaunchState& launch = owner.launch();
   if (launch.options.checks) {
     if (!at.barrier->fenced) {
@@ -217,8 +244,10 @@ void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t 
                  warp.knowledge);
   }
   // Whoever looks before the copy completes finds NaN, and bytes that nobody wrote.
-  std::fill_n(owner.shared.begin() + offset, bytes, uint8_t{0xff});
-  unmark(owner.initialised.data(), offset, bytes);
+  if (!reduces) {
+    std::fill_n(owner.shared.begin() + offset, bytes, uint8_t{0xff});
+    unmark(owner.initialised.data(), offset, bytes);
+  }
   launch.counters.bulk_load_bytes += bytes;
   ++launch.counters.bulk_operations;
 }

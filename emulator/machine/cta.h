@@ -64,6 +64,9 @@ struct LaunchState {
   Reports* reports;
   Counters counters;
   uint64_t last_progress = 0;  // counters.warp_instructions when something last happened
+  // Tensor maps in global memory that the kernel has changed: by address, the number of the last change.
+  std::map<uint64_t, uint64_t> tensor_map_changes{};
+  uint64_t tensor_map_change_count = 0;
 };
 
 class Cta {
@@ -114,6 +117,8 @@ class Cluster {
   LaunchState* launch;
   std::vector<std::unique_ptr<Cta>> ctas;
   std::array<uint32_t, 3> id{};  // in the grid of clusters
+
+  std::map<uint64_t, uint64_t> tensor_maps_acquired;  // changes of LaunchState's that a proxy fence has made visible
 
   // barrier.cluster
   uint32_t barrier_arrived = 0, barrier_generation = 0;

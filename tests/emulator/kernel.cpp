@@ -69,6 +69,7 @@ Result Kernel::run() {
   machine::Reports reports;
   result.counters = machine::run(*program_, shape, parameters_, memory, options, reports);
   result.reports = reports.all();
+  result.printed = reports.printed();
   return result;
 }
 
