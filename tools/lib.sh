@@ -9,6 +9,7 @@ build_packages=(
   gnuplot-nox                                # plots
   libdnnl-dev                                # matrix products of the model runtime (oneDNN)
   libpcre2-dev libutf8proc-dev pkgconf       # its tokenizers' regular expressions and normal forms
+  liblz4-dev libzstd-dev                     # the emulator reads compressed fat binaries
   libgtest-dev                               # the release build declares its tests
 )
 test_packages=(

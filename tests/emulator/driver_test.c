@@ -1,5 +1,8 @@
 /* The stand-in for the driver from C, loaded by name as a program that uses the driver API loads libcuda.so.1: misuse
  * gets the driver's error codes, a right program its results. */
+#include <lz4.h>
+#include <zstd.h>
+
 #include "driver/abi.h"
 #include "driver/report.h"
 #include "driver_calls.h"
@@ -192,29 +195,61 @@ static void modules(void) {
   EXPECT(CUDA_ERROR_INVALID_VALUE, cuMemcpyDtoH_v2_(&size, address, 8));
 }
 
-/* A fat binary as nvcc writes them: a header, and one entry with the PTX. */
-static void fat_binaries(void) {
-  enum { header = 16, entry = 64 };
-  const uint64_t text = sizeof(kModule), all = entry + text;
-  unsigned char* const image = calloc(1, header + all);
-  CUmodule module = NULL;
+/* A fat binary as nvcc writes them: a header, and one entry with the PTX, as it is or compressed. */
+enum { kHeader = 16, kEntry = 64, kNotCompressed = 0, kLz4 = 0x20, kZstd = 0x80 };
+static unsigned char* make_fat_binary(const void* payload, uint64_t size, int compression) {
+  const uint64_t all = kEntry + size, text_size = sizeof(kModule);
+  unsigned char* const image = calloc(1, kHeader + all);
   memcpy(image, "\x50\xed\x55\xba\x01\x00\x10\x00", 8);
   memcpy(image + 8, &all, 8);
-  image[header] = 1;
-  image[header + 4] = entry;
-  memcpy(image + header + 8, &text, 8);
-  memcpy(image + header + entry, kModule, sizeof(kModule));
+  image[kHeader] = 1;
+  image[kHeader + 4] = kEntry;
+  memcpy(image + kHeader + 8, &size, 8);
+  if (compression != kNotCompressed) {
+    memcpy(image + kHeader + 16, &size, 4);
+    image[kHeader + 41] = (unsigned char)compression;
+    memcpy(image + kHeader + 56, &text_size, 8);
+  }
+  memcpy(image + kHeader + kEntry, payload, size);
+  return image;
+}
+
+static void fat_binaries(void) {
+  CUmodule module = NULL;
+  unsigned char* image = make_fat_binary(kModule, sizeof(kModule), kNotCompressed);
   EXPECT(CUDA_SUCCESS, cuModuleLoadData_(&module, image));
   EXPECT(CUDA_SUCCESS, cuModuleUnload_(module));
-  image[header + 41] = 0x20;
+  image[kHeader] = 2;
   EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
-  CHECK(strstr(flash_mla_emulator_message_(), "compressed") != NULL);
-  image[header] = 2;
-  EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
-  image[header + 13] = 1;
+  image[kHeader + 13] = 1;
   EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
   CHECK(strstr(flash_mla_emulator_message_(), "damaged") != NULL);
   free(image);
+}
+
+static void compressed_fat_binaries(void) {
+  char packed[2 * sizeof(kModule) + 100];
+  CUmodule module = NULL;
+  CUfunction function = NULL;
+  for (int i = 0; i < 2; ++i) {
+    const int compression = i == 0 ? kLz4 : kZstd;
+    const uint64_t size =
+        i == 0 ? (uint64_t)LZ4_compress_default(kModule, packed, (int)sizeof(kModule), (int)sizeof(packed))
+               : ZSTD_compress(packed, sizeof(packed), kModule, sizeof(kModule), 3);
+    unsigned char* const image = make_fat_binary(packed, size, compression);
+    EXPECT(CUDA_SUCCESS, cuModuleLoadData_(&module, image));
+    EXPECT(CUDA_SUCCESS, cuModuleGetFunction_(&function, module, "add"));
+    EXPECT(CUDA_SUCCESS, cuModuleUnload_(module));
+    image[kHeader + 56] ^= 1; /* another size of the text */
+    EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
+    CHECK(strstr(flash_mla_emulator_message_(), i == 0 ? "LZ4 data are damaged" : "zstd data are damaged") != NULL);
+    image[kHeader + 56] ^= 1;
+    memset(image + kHeader + kEntry + size / 2, 0x5a, size / 4);
+    EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
+    memset(image + kHeader + 56, 0xff, 8);
+    EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
+    free(image);
+  }
 }
 
 static void launches(void) {
@@ -318,6 +353,7 @@ int main(int argc, char** argv) {
   streams();
   modules();
   fat_binaries();
+  compressed_fat_binaries();
   launches();
   tensor_maps();
   return failures == 0 ? 0 : 1;
