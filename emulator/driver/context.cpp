@@ -154,5 +154,9 @@ EMULATOR_EXPORT CUresult cuCtxGetDevice(CUdevice* device) {
 }
 
 EMULATOR_EXPORT CUresult cuCtxSynchronize() {
-  return enter(Needs::context, [](State& all) { return refuse_waiting_for_context(all); });
+  return enter(Needs::context, [](State& all) -> CUresult {
+    if (const CUresult bad = refuse_waiting_for_context(all)) return bad;
+    all.here->before.clear();
+    return CUDA_SUCCESS;
+  });
 }

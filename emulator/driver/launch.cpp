@@ -84,9 +84,11 @@ CUresult read_attributes(const CUlaunchConfig& config, machine::LaunchShape& sha
       case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
         shape.cluster = {attribute.value.clusterDim.x, attribute.value.clusterDim.y, attribute.value.clusterDim.z};
         break;
+      case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
+        shape.dependent = attribute.value.programmaticStreamSerializationAllowed != 0;
+        break;
       case CU_LAUNCH_ATTRIBUTE_IGNORE:
       case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
-      case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
       case CU_LAUNCH_ATTRIBUTE_PRIORITY:
         break;
       default:
@@ -134,7 +136,7 @@ CUresult perform_launch(State& all, const Launch& launch) {
   CUctx_st& context = *all.here;
   machine::Reports reports;
   all.counters.add(machine::run(*launch.function->program, launch.shape, launch.parameters, context.memory,
-                                options_of_environment(), reports));
+                                options_of_environment(), reports, &context.before));
   ++all.launches;
   if (!reports.printed().empty()) log(reports.printed());
   for (const machine::Report& report : reports.all()) {

@@ -112,6 +112,7 @@ EMULATOR_EXPORT CUresult cuModuleUnload(CUmodule module) {
   return on_module(module, [&](State& all) -> CUresult {
     if (const CUresult bad = refuse_unsafe(all)) return bad;
     release_variables(all, *module);
+    all.here->before.clear();
     all.here->modules.erase(find_handle(all.here->modules, module));
     return CUDA_SUCCESS;
   });

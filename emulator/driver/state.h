@@ -47,6 +47,10 @@ struct CUctx_st {
   std::set<std::unique_ptr<CUstream_st>> streams;
   std::set<std::unique_ptr<CUevent_st>> events;
   CUstream_st legacy_stream, thread_stream;
+
+  /// The grids since the last call that waits or that puts something else into a stream. Streams are not told apart: a
+  /// dependent launch that touches what another stream's grid is using has as little order with it.
+  emulator::machine::Prerequisites before;
 };
 
 namespace emulator::driver {

@@ -29,14 +29,19 @@ CUresult on_event(CUevent event, F body) {
 CUresult wait_for_stream(CUstream handle) {
   return enter(Needs::context, [&](State& all) -> CUresult {
     CUstream_st* const stream = stream_of(all, handle);
-    return stream == nullptr ? CUDA_ERROR_INVALID_HANDLE : refuse_waiting_for_stream(all, *stream);
+    if (stream == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (const CUresult bad = refuse_waiting_for_stream(all, *stream)) return bad;
+    all.here->before.clear();
+    return CUDA_SUCCESS;
   });
 }
 
 CUresult wait_for_event(CUevent event) {
   return on_event(event, [&](State& all) -> CUresult {
     if (event->captured.by != nullptr) return refuse_captured(*event);
-    return refuse_unsafe(all);
+    if (const CUresult bad = refuse_unsafe(all)) return bad;
+    all.here->before.clear();
+    return CUDA_SUCCESS;
   });
 }
 
@@ -47,6 +52,7 @@ namespace emulator::driver {
 CUresult perform_record(State& all, const RecordEvent& record) {
   if (find_handle(all.here->events, record.event) == all.here->events.end())
     return fail(CUDA_ERROR_INVALID_HANDLE, "the event of a graph's node has been destroyed");
+  all.here->before.clear();
   record.event->recorded = true;
   record.event->time_ms = now_ms();
   record.event->captured = {};
@@ -93,7 +99,9 @@ EMULATOR_EXPORT CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsig
     if (stream == nullptr) return CUDA_ERROR_INVALID_HANDLE;
     if (stream->captured.by != nullptr && flags == CU_EVENT_WAIT_EXTERNAL) return capture_work(*stream, Nothing{});
     const bool captured = stream->captured.by != nullptr || event->captured.by != nullptr;
-    return captured ? capture_wait(*stream, *event) : CUDA_SUCCESS;
+    if (captured) return capture_wait(*stream, *event);
+    all.here->before.clear();
+    return CUDA_SUCCESS;
   });
 }
 

@@ -21,35 +21,38 @@ constexpr uint32_t kBytes = 128, kHalf = 64;  // of a map, which is aligned to h
 
 struct MapPlace {
   Place first, second;
+  uint64_t address;
 };
 MapPlace find_map(Warp& warp, const Op& op, uint32_t lane, Space space, uint64_t address, Use use) {
   return {find_place(warp, op, lane, space, address, kHalf, use),
-          find_place(warp, op, lane, space, address + kHalf, kHalf, use)};
+          find_place(warp, op, lane, space, address + kHalf, kHalf, use), address};
 }
 
-void track(Warp& warp, const Op& op, const Place& place, Use use) {
+void track(Warp& warp, const Op& op, uint32_t lane, const MapPlace& at, Use use) {
   if (!warp.cta->launch().options.checks) return;
-  if (use == Use::read) check_initialised(warp, op, place, kHalf);
-  if (place.shared_of != nullptr)
-    track_plain(warp, op, *place.shared_of, static_cast<uint32_t>(place.offset), kHalf, use);
+  for (const auto& [place, address] : {std::pair{&at.first, at.address}, std::pair{&at.second, at.address + kHalf}}) {
+    if (use == Use::read) check_initialised(warp, op, *place, kHalf);
+    if (!is_tracked(*place)) continue;
+    Touches touches;
+    touches.add(lane, *place, address);
+    track_lanes(warp, op, touches, kHalf, use);
+  }
 }
 
-TensorMap read(Warp& warp, const Op& op, const MapPlace& at) {
+TensorMap read(const MapPlace& at) {
   uint8_t bytes[kBytes];
-  for (const auto& [place, half] : {std::pair{&at.first, bytes}, std::pair{&at.second, bytes + kHalf}}) {
-    track(warp, op, *place, Use::read);
-    std::memcpy(half, place->bytes, kHalf);
-  }
+  std::memcpy(bytes, at.first.bytes, kHalf);
+  std::memcpy(bytes + kHalf, at.second.bytes, kHalf);
   TensorMap map;
   std::memcpy(&map, bytes, sizeof(map));
   return map;
 }
 
-void write(Warp& warp, const Op& op, const MapPlace& at, const TensorMap& map) {
+void write(Warp& warp, const Op& op, uint32_t lane, const MapPlace& at, const TensorMap& map) {
   uint8_t bytes[kBytes] = {};
   std::memcpy(bytes, &map, sizeof(map));
+  track(warp, op, lane, at, Use::write);
   for (const auto& [place, half] : {std::pair{&at.first, bytes}, std::pair{&at.second, bytes + kHalf}}) {
-    track(warp, op, *place, Use::write);
     std::memcpy(place->bytes, half, kHalf);
     mark(place->marks, place->offset, kHalf);
   }
@@ -126,7 +129,8 @@ Outcome replace(Warp& warp, const Op& op, uint32_t mask) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(mask));
     const uint64_t address = warp.address(op, lane);
     const MapPlace at = find_map(warp, op, lane, op.space, address, Use::write);
-    TensorMap map = read(warp, op, at);
+    track(warp, op, lane, at, Use::read);
+    TensorMap map = read(at);
     if (map.magic != TensorMap::kMagic) {
       if (!is_zero(map)) warp.fault(op, Finding::operand, format("neither a tensor map nor zeros at {:#x}", address));
       map.magic = TensorMap::kMagic;
@@ -134,7 +138,7 @@ Outcome replace(Warp& warp, const Op& op, uint32_t mask) {
     const bool wide = (op.wide >> 1 & 1) != 0;
     set_field(warp, op, map,
               wide ? warp.lanes<uint64_t>(op.src[1])[lane] : uint64_t{warp.lanes<uint32_t>(op.src[1])[lane]});
-    write(warp, op, at, map);
+    write(warp, op, lane, at, map);
     note_change(warp, address, op.space);
   }
   return Outcome::next;
@@ -166,8 +170,9 @@ void decode_replace(Decoder& d) {
 Outcome copy_and_release(Warp& warp, const Op& op, uint32_t mask) {
   const auto lane = static_cast<uint32_t>(std::countr_zero(mask));
   const uint64_t to = warp.address(op, lane, 0), from = warp.address(op, lane, 1);
-  const TensorMap map = read(warp, op, find_map(warp, op, lane, Space::shared, from, Use::read));
-  write(warp, op, find_map(warp, op, lane, Space::global, to, Use::write), map);
+  const MapPlace source = find_map(warp, op, lane, Space::shared, from, Use::read);
+  track(warp, op, lane, source, Use::read);
+  write(warp, op, lane, find_map(warp, op, lane, Space::global, to, Use::write), read(source));
   note_change(warp, to, Space::global);
   return Outcome::next;
 }
@@ -220,13 +225,7 @@ std::string TensorMap::what_is_wrong() const {
 }
 
 TensorMap load_tensor_map(Warp& warp, const Op& op, uint32_t lane, Space space, uint64_t address) {
-  const MapPlace at = find_map(warp, op, lane, space, address, Use::read);
-  uint8_t bytes[kBytes];
-  std::memcpy(bytes, at.first.bytes, kHalf);
-  std::memcpy(bytes + kHalf, at.second.bytes, kHalf);
-  TensorMap map;
-  std::memcpy(&map, bytes, sizeof(map));
-  return map;
+  return read(find_map(warp, op, lane, space, address, Use::read));
 }
 
 void check_tensor_map_fence(Warp& warp, const Op& op, uint64_t address) {

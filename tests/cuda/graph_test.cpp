@@ -46,10 +46,15 @@ class Graph {
     driver_calls().graph_destroy(graph_);
   }
 
-  /// Fails if decode allocates, waits, or loads anything.
+  /// Fails if decode, or planning on the device, allocates, waits, or loads anything.
   void capture(const Plan& plan) {
     ASSERT_EQ(driver_calls().begin_capture(stream_.get(), CU_STREAM_CAPTURE_MODE_GLOBAL), CUDA_SUCCESS);
-    const Status status = decode(plan, call_.args);
+    Status status;
+    if (plan.state().planned_on_device()) {
+      status = plan.plan_on_device(call_.args.seqlens, workspace_.data(), workspace_.size(), stream_.get());
+      EXPECT_TRUE(status.ok()) << status.message();
+    }
+    status = decode(plan, call_.args);
     EXPECT_TRUE(status.ok()) << status.message();
     ASSERT_EQ(driver_calls().end_capture(stream_.get(), &graph_), CUDA_SUCCESS);
     ASSERT_EQ(driver_calls().instantiate(&exec_, graph_, 0), CUDA_SUCCESS);
@@ -70,8 +75,10 @@ class Graph {
     call_.refill(scene);
     out_.fill(kPoison);
     lse_.fill(kPoison);
-    const Status status = plan.upload(workspace_.data(), workspace_.size(), stream_.get());
-    EXPECT_TRUE(status.ok()) << status.message();
+    if (!plan.state().planned_on_device()) {
+      const Status status = plan.upload(workspace_.data(), workspace_.size(), stream_.get());
+      EXPECT_TRUE(status.ok()) << status.message();
+    }
     EXPECT_EQ(driver_calls().graph_launch(exec_, stream_.get()), CUDA_SUCCESS);
     EXPECT_TRUE(cuda_synchronize(stream_.get()).ok());
     Output output(scene);
@@ -147,6 +154,29 @@ TEST(CudaGraph, MergesOtherLengths) {
   const Plan replanned = plan_on(4, next);
   ASSERT_TRUE(same_launches(plan, replanned));
   EXPECT_TRUE(is_accurate(next, graph.replay(next, replanned), next.reference()));
+}
+
+// The device plans in the graph: lengths change as they like, as long as the arrays keep their sizes.
+TEST(CudaGraph, PlansAnewForLengthsThatChangeInPlace) {
+  const Scene first = batch({700, 40, 0, 64}, 1);  // 11 + 1 + 0 + 1 pages
+  const DeviceCall call(first);
+  RunOptions options;
+  options.workers = 5;
+  PlanSpec spec = call.spec(options);
+  spec.lengths_on_device = true;
+  spec.seqlens = nullptr;
+  const Plan plan = Plan::make(spec).value();
+  Graph graph(first, plan);
+  graph.capture(plan);
+  for (const CUgraphNodeType type : graph.node_types()) EXPECT_EQ(type, CU_GRAPH_NODE_TYPE_KERNEL);
+  EXPECT_TRUE(is_accurate(first, graph.replay(first, plan), first.reference()));
+  uint64_t seed = 1;
+  for (const std::vector<int32_t>& seqlens :
+       {std::vector<int32_t>{701, 41, 0, 1},  // a step further, one is new
+        std::vector<int32_t>{1, 1, 700, 0}, std::vector<int32_t>{64, 0, 64, 641}}) {
+    const Scene next = batch(seqlens, ++seed);
+    EXPECT_TRUE(is_accurate(next, graph.replay(next, plan), next.reference())) << "batch " << seed;
+  }
 }
 
 TEST(CudaGraph, ReplaysGiveTheSameBitsAsCalls) {
