@@ -211,20 +211,12 @@ void note_flight(Warp& warp, const Op& op) {
   }
 }
 
-void multiply(Cta& cta, uint32_t group, const Op& op) {
+/// The product itself: sums of the group's registers, started anew where `scale` is zero.
+void compute(Cta& cta, uint32_t group, const Op& op, uint32_t scale) {
   Warp* const warps = &cta.warps[group * 4];
-  LaunchState& launch = cta.launch();
   const auto n = static_cast<uint32_t>(op.value);
-  const uint32_t k = op.kind >= kE4m3 ? 32 : 16;
-  const uint32_t scale = warps[0].predicate(op.src[kScaleSlot]) ^ ((op.flags & kScaleNegated) != 0 ? kAllLanes : 0);
-  for (uint32_t i = 0; i < 4; ++i) {
-    const uint32_t own = warps[i].predicate(op.src[kScaleSlot]) ^ ((op.flags & kScaleNegated) != 0 ? kAllLanes : 0);
-    if (own != scale || (own != 0 && own != kAllLanes))
-      warps[i].fault(op, Finding::operand, "scale-d differs within the warpgroup");
-    if (launch.options.checks) check_registers(warps[i], op, scale != 0);
-  }
   Reader reader(cta, group, op);
-  Tile tile(n, k);
+  Tile tile(n, op.kind >= kE4m3 ? 32 : 16);
   read_a(reader, warps, op, tile);
   const float sign = (op.flags & kNegateB) != 0 ? -1.0f : 1.0f;
   const Descriptor b = read_descriptor(warps[0], op, uniform(warps, op, op.src[4]));
@@ -237,6 +229,21 @@ void multiply(Cta& cta, uint32_t group, const Op& op) {
       if (scale == 0) std::fill_n(lanes[r], kLanes, 0.0f);
     }
     tile.multiply(i, lanes.data());
+  }
+}
+
+void multiply(Cta& cta, uint32_t group, const Op& op) {
+  Warp* const warps = &cta.warps[group * 4];
+  LaunchState& launch = cta.launch();
+  const uint32_t scale = warps[0].predicate(op.src[kScaleSlot]) ^ ((op.flags & kScaleNegated) != 0 ? kAllLanes : 0);
+  for (uint32_t i = 0; i < 4; ++i) {
+    const uint32_t own = warps[i].predicate(op.src[kScaleSlot]) ^ ((op.flags & kScaleNegated) != 0 ? kAllLanes : 0);
+    if (own != scale || (own != 0 && own != kAllLanes))
+      warps[i].fault(op, Finding::operand, "scale-d differs within the warpgroup");
+    if (launch.options.checks) check_registers(warps[i], op, scale != 0);
+  }
+  if (launch.options.arithmetic) compute(cta, group, op, scale);
+  for (uint32_t i = 0; i < 4; ++i) {
     for (const Slot slot : op.list) {
       const uint32_t epoch = warps[i].write_epochs[slot / kSlotBytes];
       warps[i].mark_written(slot, kAllLanes);
@@ -244,7 +251,7 @@ void multiply(Cta& cta, uint32_t group, const Op& op) {
     }
     note_flight(warps[i], op);
   }
-  launch.counters.tensor_macs += uint64_t{64} * n * k;
+  launch.counters.tensor_macs += uint64_t{64} * static_cast<uint32_t>(op.value) * (op.kind >= kE4m3 ? 32 : 16);
   ++launch.counters.wgmmas;
 }
 
