@@ -49,9 +49,9 @@ struct Instruction {
   bool is_store = false;
   bool is_tensor_copy = false;
   Way way = Way::load;
-  bool a_in_registers = false;      // wgmma
-  uint16_t columns = 0;             // wgmma: n
-  uint32_t immediate = 0;           // groups that may be left, columns
+  bool a_in_registers = false;        // wgmma
+  uint16_t columns = 0;               // wgmma: n
+  uint32_t immediate = 0;             // groups that may be left, columns
   uint32_t reads = 0, reads_end = 0;  // in Code::slots
   uint32_t writes = 0, writes_end = 0;
 };

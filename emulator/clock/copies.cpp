@@ -8,7 +8,7 @@ namespace {
 
 /// Whether a line is in the far half of L2, by address and SM; the real function is not known.
 bool is_far(Line line, uint32_t sm, uint64_t seed) {
-  const uint64_t mixed = ((line >> 3) + seed * 0x9e3779b97f4a7c15ull) * 0xd6e8feb86659fd93ull;
+  const uint64_t mixed = (number_of(line) + seed * 0x9e3779b97f4a7c15ull) * 0xd6e8feb86659fd93ull;
   return ((mixed >> 40 ^ sm) & 1) != 0;
 }
 
@@ -69,9 +69,9 @@ void Simulation::run_memory_step(SmState& sm, WarpState& warp, const Step& step)
     case StepKind::small_copy: {
       const double issued = std::max(issue(sm, warp, 1), sources_ready(warp, instruction));
       cta.launch->shared += step.b;
-      const double there = step.count == 0 ? issued
-                                           : read(cta, issued, lines, step.count,
-                                                  {parameters_.load_hit, parameters_.load_miss});
+      const double there = step.count == 0
+                               ? issued
+                               : read(cta, issued, lines, step.count, {parameters_.load_hit, parameters_.load_miss});
       warp.small.open = std::max(warp.small.open, there);
       return;
     }
@@ -112,7 +112,7 @@ void Simulation::load_lines(SmState& sm, WarpState& warp, const Instruction& ins
   bool cached = true;
   double bytes = 0;
   for (size_t i = 0; i < count; ++i) {
-    cached &= !sm.l1.insert(lines[i] >> 3).second;
+    cached &= !sm.l1.insert(number_of(lines[i])).second;
     bytes += bytes_of(lines[i]);
   }
   double done = start + parameters_.load_l1;

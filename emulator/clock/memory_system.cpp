@@ -19,26 +19,23 @@ MemorySystem::MemorySystem(const Parameters& parameters)
       l2_(parameters.l2_bytes),
       hbm_(parameters.hbm_bytes_per_second / parameters.clock_hz) {
   if (!parameters.l2_starts_dirty) return;
-  for (Entry& entry : entries_) entry.dirty_bytes = kLineBytes;
+  for (Entry& entry : entries_) entry.dirty = (1 << kSectors) - 1;
 }
 
 MemorySystem::Entry* MemorySystem::set_of(uint64_t line) {
   return entries_.data() + scattered(line) % sets_ * kWays;
 }
 
-MemorySystem::Entry& MemorySystem::find_or_place(uint64_t line, bool& found, double& evicted) {
+MemorySystem::Entry& MemorySystem::find_or_place(uint64_t line, double& evicted) {
   Entry* const set = set_of(line);
   for (size_t way = 0; way < kWays; ++way) {
-    if (set[way].line != line) continue;
-    found = true;
-    return set[way];
+    if (set[way].line == line) return set[way];
   }
-  found = false;
   uint8_t& oldest = oldest_[static_cast<size_t>(set - entries_.data()) / kWays];
   Entry& entry = set[oldest];
   oldest = static_cast<uint8_t>((oldest + 1) % kWays);
-  evicted += entry.dirty_bytes;
-  entry = {line, 0, 0};
+  evicted += bytes_of_sectors(entry.dirty);
+  entry = {line, 0, 0, 0};
   return entry;
 }
 
@@ -58,13 +55,14 @@ double MemorySystem::read(double time, const Line* lines, size_t count, Latency 
     missed = evicted = 0;
   };
   for (size_t i = 0; i < count; ++i) {
-    bool found = false;
-    Entry& entry = find_or_place(lines[i] >> 3, found, evicted);
-    if (found) {
+    Entry& entry = find_or_place(number_of(lines[i]), evicted);
+    const uint32_t missing = sectors_of(lines[i]) & ~uint32_t{entry.held};
+    if (missing == 0) {
       there = std::max({there, passed + latency.hit, entry.there + latency.hit / 2});
       continue;
     }
-    missed += bytes_of(lines[i]);
+    entry.held = static_cast<uint8_t>(entry.held | missing);
+    missed += bytes_of_sectors(missing);
     placed[placed_count++] = &entry;
     if (placed_count == kMost) fetch();
   }
@@ -75,9 +73,9 @@ double MemorySystem::read(double time, const Line* lines, size_t count, Latency 
 double MemorySystem::write(double time, const Line* lines, size_t count) {
   double bytes = 0, evicted = 0;
   for (size_t i = 0; i < count; ++i) {
-    bool found = false;
-    Entry& entry = find_or_place(lines[i] >> 3, found, evicted);
-    entry.dirty_bytes = std::min(kLineBytes, entry.dirty_bytes + bytes_of(lines[i]));
+    Entry& entry = find_or_place(number_of(lines[i]), evicted);
+    entry.held = static_cast<uint8_t>(entry.held | sectors_of(lines[i]));
+    entry.dirty = static_cast<uint8_t>(entry.dirty | sectors_of(lines[i]));
     bytes += bytes_of(lines[i]);
   }
   const double passed = l2_.pass(time, bytes);

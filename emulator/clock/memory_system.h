@@ -28,15 +28,15 @@ class MemorySystem {
  private:
   struct Entry {
     uint64_t line = kNoLine;
-    double there = 0;  // when it has come, short of half a hit's latency
-    uint32_t dirty_bytes = 0;
+    double there = 0;             // when it has come, short of half a hit's latency
+    uint8_t held = 0, dirty = 0;  // sectors
   };
   static constexpr uint64_t kNoLine = UINT64_MAX;
   static constexpr size_t kWays = 16;
 
   Entry* set_of(uint64_t line);
   /// The entry of a line; `evicted` grows by what has to be written back for it.
-  Entry& find_or_place(uint64_t line, bool& found, double& evicted);
+  Entry& find_or_place(uint64_t line, double& evicted);
 
   size_t sets_;
   std::vector<Entry> entries_;

@@ -24,12 +24,12 @@ struct UnitCost {
 struct Parameters {
   // The chip [N: H100 SXM5]. H200: hbm_bytes_per_second 4.8e12 * 0.93; H20: 78 SMs.
   uint32_t sms = 132;
-  double clock_hz = 1.755e9;  // [N] boost clock
+  double clock_hz = 1.755e9;                     // [N] boost clock
   double hbm_bytes_per_second = 3.35e12 * 0.93;  // [N] * [F]; 0.90 to 0.95 is plausible
-  double l2_bytes = 4000;     // to all SMs together [F]; 4000 to 5000 is plausible
-  double l2_bytes_an_sm = 64;  // [L]
-  double l2_capacity = 36e6;   // of 50 MB, as data of the far half is kept twice [A]
-  bool l2_starts_dirty = true;  // full of what a benchmark's flush has written
+  double l2_bytes = 4000;                        // to all SMs together [F]; 4000 to 5000 is plausible
+  double l2_bytes_an_sm = 64;                    // [L]
+  double l2_capacity = 36e6;                     // of 50 MB, as data of the far half is kept twice [A]
+  bool l2_starts_dirty = true;                   // full of what a benchmark's flush has written
   /// SMs of each group that a cluster has to fit into [A: the common ones of 132 SMs].
   std::vector<uint32_t> sm_groups{16, 16, 16, 16, 16, 16, 18, 18};
 
@@ -45,16 +45,16 @@ struct Parameters {
 
   /// By Unit: issue, occupied, latency.
   std::array<UnitCost, kUnits> units{{
-      {0, 0, 0},    // free
-      {1, 1, 4},    // fma [N, L]
-      {1, 2, 5},    // alu [N, L]
-      {0.5, 1, 5},  // packed: two conversions to 16 bits are one instruction [N]
-      {1, 8, 20},   // transcendental [N], latency [A]
-      {1, 2, 5},    // multiplier [N]
+      {0, 0, 0},     // free
+      {1, 1, 4},     // fma [N, L]
+      {1, 2, 5},     // alu [N, L]
+      {0.5, 1, 5},   // packed: two conversions to 16 bits are one instruction [N]
+      {1, 8, 20},    // transcendental [N], latency [A]
+      {1, 2, 5},     // multiplier [N]
       {20, 20, 80},  // division: a subroutine [A]
-      {1, 1, 24},   // shuffle [L]
-      {1, 1, 29},   // shared [L]
-      {1, 0, 8},    // branch [A]
+      {1, 1, 24},    // shuffle [L]
+      {1, 1, 29},    // shared [L]
+      {1, 0, 8},     // branch [A]
   }};
   double store_latency = 500;  // until other SMs see it [A]
 
@@ -72,15 +72,17 @@ struct Parameters {
   double operands_ahead = 64;                // how soon before its turn a wgmma's operands are read
 
   // Between SMs of a cluster [L]: not validated on any kernel of known time.
-  double remote_latency = 190;  // distributed shared memory
-  double remote_bytes = 14;     // an SM: 3.27 TB/s for the chip
+  double remote_latency = 190;    // distributed shared memory
+  double remote_bytes = 14;       // an SM: 3.27 TB/s for the chip
   double multicast_latency = 30;  // beyond a copy's own [A]
 
   // Launches [A; the sum of both ends F]
   double launch_seconds = 1.0e-6, end_seconds = 0.7e-6;
-  double cta_start = 300, cta_stagger = 8, cta_next = 150;  // first CTA, one after the other, after another has ended
-  double dependent_start = 900;  // a programmatic launch, after the last CTA before it has let it go
-  double dependency_wait = 500;  // griddepcontrol.wait, after the launch before has ended
+  double cta_start = 300;                  // the first CTA
+  double cta_stagger = 8, cta_round = 32;  // one SM after the other, a further CTA of the same SM
+  double cta_next = 150;                   // after another has ended
+  double dependent_start = 900;            // a programmatic launch, after the last CTA before it has let it go
+  double dependency_wait = 500;            // griddepcontrol.wait, after the launch before has ended
 
   uint64_t seed = 1;
 };

@@ -15,8 +15,8 @@ double throttled(const Parameters& p, double tensor) {
 }  // namespace
 
 std::string_view name_of(Stall stall) {
-  constexpr std::string_view kNames[kStalls] = {"operands", "tensor queue", "tensor result", "mbarrier", "barrier",
-                                                "cluster", "fence", "copies", "dependency"};
+  constexpr std::string_view kNames[kStalls] = {"operands", "tensor queue", "tensor result", "mbarrier",  "barrier",
+                                                "cluster",  "fence",        "copies",        "dependency"};
   return kNames[static_cast<size_t>(stall)];
 }
 

@@ -178,9 +178,9 @@ void Simulation::start_cta(LaunchState& launch, uint32_t launch_number, ClusterS
   cta.sm = &sm;
   cta.rank = rank;
   cta.index = cta_index(trace.shape, number, rank);
-  const double place = static_cast<double>(number) * launch.cluster_size + rank;
-  cta.start = std::max(launch.eligible + parameters_.cta_start + place * parameters_.cta_stagger,
-                       sm.last_end + parameters_.cta_next) +
+  const uint32_t place = number * launch.cluster_size + rank, sms = parameters_.sms;
+  const double turn = std::min(place, sms) * parameters_.cta_stagger + place / sms * parameters_.cta_round;
+  cta.start = std::max(launch.eligible + parameters_.cta_start + turn, sm.last_end + parameters_.cta_next) +
               jitter(parameters_.seed, cta.index, parameters_.cta_stagger * 8);
   const std::vector<WarpTrace>& traces = trace.ctas[cta.index];
   cta.warps.resize(traces.size());
@@ -260,14 +260,15 @@ void Simulation::release_next(CtaState& cta, double time) {
 
 std::string Simulation::describe_stuck() const {
   std::string text = "the replay is stuck; some of its warps:";
+  constexpr int kMost = 12;
   int shown = 0;
   for (const SmState& sm : sms_) {
     for (const WarpState* const warp : sm.warps) {
-      if (++shown > 12) return text;
+      if (++shown > kMost) return text;
       const Code& code = *warp->cta->launch->trace->code;
       const uint32_t op = warp->at == warp->end ? 0 : warp->at->op;
-      text += format("\n  {} CTA {} warp {} waits for {} before line {} ({})", code.name, warp->cta->index, warp->id,
-                     name_of(warp->stall), code.lines[op], code.texts[op]);
+      text += format("\n  CTA {} of launch {}, warp {} waits for {} before line {} ({})", warp->cta->index,
+                     warp->cta->launch_number, warp->id, name_of(warp->stall), code.lines[op], code.texts[op]);
     }
   }
   return text;

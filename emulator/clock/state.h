@@ -75,7 +75,7 @@ struct ClusterState {
   BarrierState barrier;
   uint32_t generation = 0;
   double released = 0;  // the last generation
-  uint32_t live = 0;  // warps
+  uint32_t live = 0;    // warps
 };
 
 struct LaunchState {
@@ -116,12 +116,10 @@ struct Event {
   uint64_t number;
   CtaState* cta;
   uint32_t address;
-  uint32_t bytes;          // that have come
+  uint32_t bytes;  // that have come
   uint32_t arrivals;
   int64_t expected_bytes;
-  bool operator<(const Event& other) const {
-    return time != other.time ? time > other.time : number > other.number;
-  }
+  bool operator<(const Event& other) const { return time != other.time ? time > other.time : number > other.number; }
 };
 
 struct SmState {
@@ -137,7 +135,7 @@ struct SmState {
   Bandwidth shared_port, remote_port;
   double tensor_free = 0, copy_free = 0;
   std::unordered_set<uint64_t> l1;  // lines
-  double last_end = 0;              // of a CTA
+  double last_end = -1e9;           // of a CTA: long ago
   uint32_t ctas = 0, threads = 0, shared_bytes = 0, registers = 0;
 };
 

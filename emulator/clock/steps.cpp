@@ -61,7 +61,8 @@ void Simulation::run_step(SmState& sm, WarpState& warp, const Step& step) {
       issue(sm, warp, 1);
       if (cta.launch_number == 0) return;
       LaunchState& before = launches_[cta.launch_number - 1];
-      if (before.unfinished == 0) return advance(warp, before.last_cta + parameters_.dependency_wait, Stall::dependency);
+      if (before.unfinished == 0)
+        return advance(warp, before.last_cta + parameters_.dependency_wait, Stall::dependency);
       before.waiting.push_back(&warp);
       return block(warp, Stall::dependency);
     }

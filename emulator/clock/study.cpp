@@ -90,8 +90,8 @@ std::variant<std::vector<StudiedLaunch>, std::string> Study::replay(const std::v
 
 std::string json_of(const StudiedLaunch& studied, const LaunchTrace& trace, uint64_t number) {
   const LaunchFigures& f = studied.centre;
-  std::string text = format(R"({{"launch": {}, "kernel": "{}", "grid": [{}, {}, {}], "cluster": [{}, {}, {}], )", number,
-                            f.kernel, trace.shape.grid[0], trace.shape.grid[1], trace.shape.grid[2],
+  std::string text = format(R"({{"launch": {}, "kernel": "{}", "grid": [{}, {}, {}], "cluster": [{}, {}, {}], )",
+                            number, f.kernel, trace.shape.grid[0], trace.shape.grid[1], trace.shape.grid[2],
                             trace.shape.cluster[0], trace.shape.cluster[1], trace.shape.cluster[2]);
   text += format(R"("model_seconds": {:.9f}, "least": {:.9f}, "most": {:.9f}, )", studied.mean("centre"),
                  studied.least(), studied.most());

@@ -56,6 +56,13 @@ uint32_t matrix_wavefronts(Warp& warp, const Op& op) {
   return total;
 }
 
+/// What mbarrier.try_wait is given: a parity, or a state, which has it in its lowest bit.
+uint32_t parity_of(Warp& warp, const Op& op, uint32_t lane) {
+  return (op.kind == 1 ? warp.lanes<uint32_t>(op.src[1])[lane]
+                       : static_cast<uint32_t>(warp.lanes<uint64_t>(op.src[1])[lane])) &
+         1;
+}
+
 StepKind step_of(Kind kind) {
   switch (kind) {
     case Kind::wgmma:
@@ -87,6 +94,17 @@ StepKind step_of(Kind kind) {
   }
 }
 
+/// Whether a wait for an mbarrier will pass for all lanes. One that does not is announced again: it has its place in
+/// the trace where it passes, after what other lanes of the warp did in the meantime.
+bool passes(Warp& warp, const Op& op, uint32_t mask) {
+  bool all = true;
+  each_lane(mask, [&](uint32_t lane) {
+    const auto found = warp.cta->mbarriers.find(static_cast<uint32_t>(warp.address(op, lane)) & machine::kOffsetMask);
+    all &= found != warp.cta->mbarriers.end() && (found->second.phase & 1) != parity_of(warp, op, lane);
+  });
+  return all;
+}
+
 /// A wait that had to wait is announced twice.
 bool is_repeated(const WarpTrace& steps, const Step& step) {
   return !steps.empty() && steps.back().op == step.op && steps.back().kind == step.kind && steps.back().a == step.a;
@@ -111,16 +129,14 @@ Tracer::Tracer(const machine::Program& program, const machine::LaunchShape& shap
   trace_.shared_bytes = program.static_shared_end - machine::kSharedStart + shape.dynamic_shared;
   trace_.registers = program.max_registers;
   const uint32_t warps = (shape.block[0] * shape.block[1] * shape.block[2] + machine::kLanes - 1) / machine::kLanes;
-  trace_.ctas.assign(static_cast<size_t>(shape.grid[0]) * shape.grid[1] * shape.grid[2],
-                     std::vector<WarpTrace>(warps));
+  trace_.ctas.assign(static_cast<size_t>(shape.grid[0]) * shape.grid[1] * shape.grid[2], std::vector<WarpTrace>(warps));
 }
 
 void Tracer::executes(Warp& warp, const Op& op, uint32_t mask) {
   const machine::Cta& cta = *warp.cta;
   const auto& grid = trace_.shape.grid;
-  WarpTrace& steps =
-      trace_.ctas[cta.id[0] + static_cast<size_t>(grid[0]) * (cta.id[1] + static_cast<size_t>(grid[1]) * cta.id[2])]
-                 [warp.id];
+  WarpTrace& steps = trace_.ctas[cta.id[0] + static_cast<size_t>(grid[0]) *
+                                                 (cta.id[1] + static_cast<size_t>(grid[1]) * cta.id[2])][warp.id];
   const Kind kind = trace_.code->instructions[op.number].kind;
   if (kind == Kind::plain || mask == 0) return add_plain(op.number, steps);
   const uint32_t lane = first_lane(mask);
@@ -139,9 +155,13 @@ void Tracer::executes(Warp& warp, const Op& op, uint32_t mask) {
                          warp.lanes<uint32_t>(op.src[1])[each]});
       });
     case Kind::mbarrier_wait: {
-      const uint32_t parity = warp.lanes<uint32_t>(op.src[1])[op.kind == 1 ? lane : 2 * lane] & 1;
-      const Step step{op.number, 1, StepKind::mbarrier_wait, absolute(warp, warp.address(op, lane)), parity};
-      if (!is_repeated(steps, step)) steps.push_back(step);
+      const bool polls = op.flags == 0;  // test_wait, which does not wait
+      if (passes(warp, op, mask)) {
+        steps.push_back(
+            {op.number, 1, StepKind::mbarrier_wait, absolute(warp, warp.address(op, lane)), parity_of(warp, op, lane)});
+      } else if (polls) {
+        add_plain(op.number, steps);
+      }
       return;
     }
     case Kind::barrier_sync:
@@ -194,35 +214,37 @@ void Tracer::add_memory(Warp& warp, const Op& op, uint32_t mask, WarpTrace& step
     steps.push_back({op.number, static_cast<uint16_t>(count), StepKind::shared, 0, 0});
   }
   if (remote != 0) {
-    steps.push_back(
-        {op.number, 1, StepKind::remote, 0, static_cast<uint32_t>(std::popcount(remote)) * bytes});
+    steps.push_back({op.number, 1, StepKind::remote, 0, static_cast<uint32_t>(std::popcount(remote)) * bytes});
   }
-  // A warp's accesses to a line are one.
-  std::sort(trace_.lines.begin() + first, trace_.lines.end());
-  auto end = trace_.lines.begin() + first;
-  for (auto line = end; line != trace_.lines.end(); ++line) {
-    if (end != trace_.lines.begin() + first && *(end - 1) >> 3 == *line >> 3) {
-      const uint64_t sectors = std::min<uint64_t>(4, (*(end - 1) & 7) + (*line & 7));
-      *(end - 1) = (*line & ~uint64_t{7}) | sectors;
-    } else {
-      *end++ = *line;
-    }
-  }
-  trace_.lines.erase(end, trace_.lines.end());
-  const auto count = static_cast<uint16_t>(trace_.lines.size() - first);
+  const uint16_t count = merge_lines(first);
   if (count == 0) return;
-  steps.push_back(
-      {op.number, count, instruction.is_store ? StepKind::global_store : StepKind::global_load, first, 0});
+  steps.push_back({op.number, count, instruction.is_store ? StepKind::global_store : StepKind::global_load, first, 0});
 }
 
 void Tracer::add_lines(uint64_t address, uint64_t bytes) {
   const uint64_t end = address + bytes;
   while (address < end) {
     const uint64_t line_end = std::min(end, (address / kLineBytes + 1) * kLineBytes);
-    const auto sectors = static_cast<uint32_t>((line_end - 1) / kSectorBytes - address / kSectorBytes + 1);
-    trace_.lines.push_back(line_of(address, sectors));
+    const uint64_t first = address % kLineBytes / kSectorBytes, last = (line_end - 1) % kLineBytes / kSectorBytes;
+    trace_.lines.push_back((address / kLineBytes) << kSectors | ((2ull << last) - (1ull << first)));
     address = line_end;
   }
+}
+
+/// A warp's accesses to a line are one. Returns how many lines there are from `first` on.
+uint16_t Tracer::merge_lines(size_t first) {
+  const auto begin = trace_.lines.begin() + static_cast<std::ptrdiff_t>(first);
+  std::sort(begin, trace_.lines.end());
+  auto end = begin;
+  for (auto line = begin; line != trace_.lines.end(); ++line) {
+    if (end != begin && number_of(*(end - 1)) == number_of(*line)) {
+      *(end - 1) |= *line;
+    } else {
+      *end++ = *line;
+    }
+  }
+  trace_.lines.erase(end, trace_.lines.end());
+  return static_cast<uint16_t>(trace_.lines.size() - first);
 }
 
 void Tracer::add_box(Warp& warp, const Op& op, uint32_t lane, size_t map_source, Copy& copy) {
@@ -276,7 +298,7 @@ void Tracer::add_small_copy(Warp& warp, const Op& op, uint32_t mask, WarpTrace& 
     const uint32_t bytes = op.sources > 2 ? warp.lanes<uint32_t>(op.src[2])[lane] : size;
     if (bytes != 0) add_lines(warp.address(op, lane, 1), bytes);
   });
-  const auto count = static_cast<uint16_t>(trace_.lines.size() - first);
+  const uint16_t count = merge_lines(first);
   steps.push_back({op.number, count, StepKind::small_copy, first, wavefronts(offsets, mask, size)});
 }
 

@@ -19,6 +19,7 @@ class Tracer : public machine::Observer {
   void add_small_copy(machine::Warp& warp, const machine::Op& op, uint32_t mask, WarpTrace& steps);
   void add_arrivals(machine::Warp& warp, const machine::Op& op, uint32_t mask, WarpTrace& steps);
   void add_lines(uint64_t address, uint64_t bytes);
+  uint16_t merge_lines(size_t first);
   void add_box(machine::Warp& warp, const machine::Op& op, uint32_t lane, size_t map, Copy& copy);
 
   LaunchTrace trace_;

@@ -56,6 +56,8 @@ class Kernel {
     std::memcpy(parameters_.data() + parameter.offset, &value, sizeof(T));
   }
   Result run();
+  /// Of a text that has been accepted.
+  [[nodiscard]] const machine::Program& program() const { return *program_; }
 
   machine::LaunchShape shape;
   machine::Options options;
