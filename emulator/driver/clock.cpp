@@ -69,7 +69,7 @@ void ClockFile::flush() {
       file << clock::json_of(studied[i], launches_[i], written_++) << "\n";
       figures.push_back(studied[i].centre);
     }
-    if (!timeline_path_.empty()) std::ofstream(timeline_path_) << clock::json_of(timeline, figures);
+    if (!timeline_path_.empty()) std::ofstream(timeline_path_, std::ios::app) << clock::json_of(timeline, figures);
   }
   launches_.clear();
 }
