@@ -20,8 +20,6 @@ namespace machine = emulator::machine;
 using sm90::Merge;
 using sm90::Unit;
 
-constexpr int kLeastRowStride = 16;  // bytes: what a tensor map's strides are multiples of
-
 machine::Allocation& allocation(machine::Memory& memory, uint64_t address, size_t bytes) {
   return *memory.find(address, bytes);
 }
@@ -134,7 +132,6 @@ MapBytes key_map(const ConstTensor& cache, uint64_t address) {
     map.extents[i] = static_cast<uint64_t>(cache.shape[axes[i]]);
     map.box[i] = map.steps[i] = 1;
     if (i > 0) map.strides[i - 1] = static_cast<uint64_t>(cache.strides[axes[i]] * 2);
-    if (i > 0 && map.strides[i - 1] % kLeastRowStride != 0) throw std::logic_error("no tensor map fits this cache");
   }
   map.box[0] = sm90::kChunkColumns;
   map.box[1] = static_cast<uint16_t>(sm90::box_rows(cache.shape[1]));
@@ -250,6 +247,18 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   params.window = static_cast<int32_t>(spec.mask.window);
   params.sinks = static_cast<int32_t>(spec.mask.sinks);
 
+  const uint64_t k = upload(memory, scene.k_cache);
+  const sm90::KeyStrides strides{args.k_cache.strides[0] * 2, args.k_cache.strides[1] * 2, args.k_cache.strides[2] * 2};
+  MapBytes map{};
+  if (how.gathers || !sm90::tensor_map_fits(k, shape.page_size, strides.token, strides.head, strides.page)) {
+    params.gathers = 1;
+    params.k = pointer<const void>(k);
+    params.k_strides = strides;
+    params.k_is_aligned = sm90::rows_are_aligned(k, strides.token, strides.head, strides.page) ? 1 : 0;
+  } else {
+    map = key_map(args.k_cache, k);
+  }
+
   const sm90::Element element = shape.dtype == DType::bfloat16 ? sm90::Element::bfloat16 : sm90::Element::float16;
   machine::Options options;
   options.seed = how.seed;
@@ -261,8 +270,7 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   launch.block = {sm90::kDecodeThreads, 1, 1};
   launch.dynamic_shared = static_cast<uint32_t>(sm90::decode_shared_bytes(shape.d));
   const machine::Program& decode = kernels.find(sm90::decode_kernel_name(element, shape.d, shape.d_v));
-  const Arguments decode_arguments =
-      Arguments(decode).add(key_map(args.k_cache, upload(memory, scene.k_cache))).add(params);
+  const Arguments decode_arguments = Arguments(decode).add(map).add(params);
   result.decode = machine::run(decode, launch, decode_arguments.bytes(), memory, options, reports);
 
   const bool stopped = std::ranges::any_of(reports.all(), [](const machine::Report& report) { return report.fatal; });

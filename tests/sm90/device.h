@@ -33,6 +33,7 @@ struct DeviceRun {
   uint64_t seed = 1;
   bool with_lse = true;
   bool checks = true;
+  bool gathers = false;  ///< also where a tensor map fits the cache
 };
 
 struct DeviceOutput {
