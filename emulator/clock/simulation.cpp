@@ -179,7 +179,8 @@ void Simulation::start_cta(LaunchState& launch, uint32_t launch_number, ClusterS
   cta.rank = rank;
   cta.index = cta_index(trace.shape, number, rank);
   const uint32_t place = number * launch.cluster_size + rank, sms = parameters_.sms;
-  const double turn = std::min(place, sms) * parameters_.cta_stagger + place / sms * parameters_.cta_round;
+  const uint32_t earlier_rounds = place / sms;
+  const double turn = std::min(place, sms) * parameters_.cta_stagger + earlier_rounds * parameters_.cta_round;
   cta.start = std::max(launch.eligible + parameters_.cta_start + turn, sm.last_end + parameters_.cta_next) +
               jitter(parameters_.seed, cta.index, parameters_.cta_stagger * 8);
   const std::vector<WarpTrace>& traces = trace.ctas[cta.index];

@@ -29,7 +29,7 @@ class Simulation {
   void finish_warp(SmState& sm, WarpState& warp);
   void finish_cta(CtaState& cta);
   void release_next(CtaState& cta, double time);
-  void make_eligible(size_t launch, double time);
+  void make_eligible(size_t number, double time);
   std::string describe_stuck() const;
 
   // sm.cpp: one SM up to a time

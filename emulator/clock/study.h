@@ -44,7 +44,7 @@ class Study {
 };
 
 /// A line of JSON.
-std::string json_of(const StudiedLaunch& launch, const LaunchTrace& trace, uint64_t number);
+std::string json_of(const StudiedLaunch& studied, const LaunchTrace& trace, uint64_t number);
 std::string json_of(const Timeline& timeline, const std::vector<LaunchFigures>& launches);
 
 }  // namespace emulator::clock
