@@ -1,8 +1,8 @@
 // One decode of the `sm90` backend, to be run with the emulator in the driver's place (docs/clock.md):
-//   decode B S_Q HEADS LENGTHS [SMS]
+//   decode B S_Q HEADS LENGTHS [SMS [DEVIATION]]
 // LENGTHS: tokens a sequence, as `4096`, as `4096+2`, where each sequence has 2 more than the one before it, as
-// `4096~`, normally distributed around 4096 with half of that as deviation, or as a list with commas. Data are N(0, 1),
-// tables shuffled.
+// `4096~`, normally distributed around 4096 with half of that as deviation, or as a list with commas. SMS: 0 for the
+// device's. Data are normal around 0 with DEVIATION, 1 if it is not given; page tables are shuffled.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -47,15 +47,15 @@ std::vector<int32_t> parse_lengths(const std::string& text, int64_t batch, int64
   return lengths;
 }
 
-std::vector<std::byte> rows(int64_t count, uint64_t seed) {
-  const cli::NormalTable normal(DType::bfloat16, 1, seed);
+std::vector<std::byte> rows(int64_t count, double deviation, uint64_t seed) {
+  const cli::NormalTable normal(DType::bfloat16, deviation, seed);
   std::vector<std::byte> data(static_cast<size_t>(count * kWidth * 2));
   for (int64_t row = 0; row < count; ++row)
     normal.copy_row(static_cast<uint64_t>(row), kWidth, data.data() + row * kWidth * 2);
   return data;
 }
 
-int run(int64_t batch, int64_t s_q, int64_t heads, const std::string& lengths_text, int sms) {
+int run(int64_t batch, int64_t s_q, int64_t heads, const std::string& lengths_text, int sms, double deviation) {
   const std::vector<int32_t> lengths = parse_lengths(lengths_text, batch, s_q);
   const int64_t columns = (*std::max_element(lengths.begin(), lengths.end()) + kPage - 1) / kPage;
   int64_t pages = 0;
@@ -69,7 +69,8 @@ int run(int64_t batch, int64_t s_q, int64_t heads, const std::string& lengths_te
     std::copy_n(next, own, table.begin() + i * columns);
     next += own;
   }
-  const std::vector<std::byte> keys = rows(pages * kPage, 3), queries = rows(batch * s_q * heads, 4);
+  const std::vector<std::byte> keys = rows(pages * kPage, deviation, 3),
+                               queries = rows(batch * s_q * heads, deviation, 4);
   std::vector<std::byte> out(static_cast<size_t>(batch * s_q * heads * kValueWidth * 2));
   std::vector<float> lse(static_cast<size_t>(batch * s_q * heads));
 
@@ -97,9 +98,9 @@ int run(int64_t batch, int64_t s_q, int64_t heads, const std::string& lengths_te
 
 int main(int count, char** arguments) {
   if (count < 5) {
-    std::fputs("usage: decode B S_Q HEADS LENGTHS [SMS]\n", stderr);
+    std::fputs("usage: decode B S_Q HEADS LENGTHS [SMS [DEVIATION]]\n", stderr);
     return 2;
   }
   return run(std::atol(arguments[1]), std::atol(arguments[2]), std::atol(arguments[3]), arguments[4],
-             count > 5 ? std::atoi(arguments[5]) : 0);
+             count > 5 ? std::atoi(arguments[5]) : 0, count > 6 ? std::atof(arguments[6]) : 1);
 }
