@@ -128,10 +128,11 @@ std::shared_ptr<const Code> code_of(const Program& program) {
   auto code = std::make_shared<Code>();
   code->name = program.name;
   code->registers = program.slots;
-  code->lines = program.lines;
-  code->texts = program.texts;
   Builder builder(program, *code);
-  for (const Op& op : program.ops) builder.add(op);
+  for (const Op& op : program.ops) {
+    builder.add(op);
+    code->places.push_back(program.where(op.number));
+  }
   return code;
 }
 

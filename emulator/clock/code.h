@@ -62,8 +62,7 @@ struct Code {
   std::vector<Instruction> instructions;
   std::vector<uint32_t> slots;  // registers, numbered from 0
   uint32_t registers = 0;
-  std::vector<uint32_t> lines;  // of the PTX text
-  std::vector<std::string> texts;
+  std::vector<std::string> places;  // of the instructions: line, opcode, source
 };
 
 std::shared_ptr<const Code> code_of(const machine::Program& program);

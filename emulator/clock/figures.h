@@ -24,6 +24,13 @@ enum class Stall : uint8_t {
 constexpr size_t kStalls = 9;
 std::string_view name_of(Stall stall);
 
+/// Where in a kernel warps wait, and what share of all warps' time.
+struct HotSpot {
+  std::string place;
+  Stall stall;
+  double share;
+};
+
 struct LaunchFigures {
   std::string kernel;
   double begin = 0, end = 0;  // clocks
@@ -34,6 +41,7 @@ struct LaunchFigures {
   double tensor = 0, shared = 0, issue = 0, transcendental = 0, l2 = 0, hbm = 0;
   double hbm_bytes = 0, l2_bytes = 0;
   std::array<double, kStalls> stalls{};  // of the warps' time
+  std::vector<HotSpot> hot_spots;        // the worst first
 };
 
 /// A picture of some of a launch.

@@ -30,6 +30,22 @@ uint32_t cta_index(const machine::LaunchShape& shape, uint32_t cluster, uint32_t
   return index;
 }
 
+/// The instructions at which warps wait longest.
+void add_hot_spots(const LaunchState& launch, LaunchFigures& figures) {
+  constexpr size_t kMost = 16;
+  constexpr double kLeastShare = 0.002;
+  std::vector<HotSpot> spots;
+  for (size_t op = 0; op < launch.stalls_by_op.size(); ++op) {
+    for (size_t stall = 0; stall < kStalls; ++stall) {
+      const double share = launch.stalls_by_op[op][stall] / std::max(launch.warp_time, 1.0);
+      if (share >= kLeastShare) spots.push_back({launch.trace->code->places[op], static_cast<Stall>(stall), share});
+    }
+  }
+  std::stable_sort(spots.begin(), spots.end(), [](const HotSpot& a, const HotSpot& b) { return a.share > b.share; });
+  spots.resize(std::min(spots.size(), kMost));
+  figures.hot_spots = std::move(spots);
+}
+
 /// Up to `most` clocks that a CTA's start is off by, so that seeds differ.
 double jitter(uint64_t seed, uint64_t number, double most) {
   uint64_t mixed = (seed * 0x9e3779b97f4a7c15ull + number) * 0xd6e8feb86659fd93ull;
@@ -46,6 +62,7 @@ Simulation::Simulation(const Parameters& parameters, MemorySystem& memory,
     LaunchState& launch = launches_[i];
     const machine::LaunchShape& shape = launches[i]->shape;
     launch.trace = launches[i];
+    launch.stalls_by_op.assign(launches[i]->code->instructions.size(), {});
     launch.cluster_size = shape.cluster[0] * shape.cluster[1] * shape.cluster[2];
     launch.unfinished = launch.holding = shape.grid[0] * shape.grid[1] * shape.grid[2];
     launch.cluster_count = launch.unfinished / launch.cluster_size;
@@ -268,8 +285,8 @@ std::string Simulation::describe_stuck() const {
       if (++shown > kMost) return text;
       const Code& code = *warp->cta->launch->trace->code;
       const uint32_t op = warp->at == warp->end ? 0 : warp->at->op;
-      text += format("\n  CTA {} of launch {}, warp {} waits for {} before line {} ({})", warp->cta->index,
-                     warp->cta->launch_number, warp->id, name_of(warp->stall), code.lines[op], code.texts[op]);
+      text += format("\n  CTA {} of launch {}, warp {} waits for {} before {}", warp->cta->index,
+                     warp->cta->launch_number, warp->id, name_of(warp->stall), code.places[op]);
     }
   }
   return text;
@@ -298,6 +315,7 @@ std::vector<LaunchFigures> Simulation::figures() const {
     figures.l2 = launch.l2 / (time * parameters_.l2_bytes);
     figures.hbm = launch.hbm / (time * parameters_.hbm_bytes_per_second / parameters_.clock_hz);
     for (size_t i = 0; i < kStalls; ++i) figures.stalls[i] = launch.stalls[i] / std::max(launch.warp_time, 1.0);
+    add_hot_spots(launch, figures);
     all.push_back(figures);
   }
   return all;

@@ -50,8 +50,9 @@ void Simulation::run_warp(SmState& sm, WarpState& warp, double until) {
     if (warp.at == warp.end) return finish_warp(sm, warp);
     const Step& step = *warp.at;
     ++warp.cta->launch->instructions;
+    warp.op = step.op + warp.done_of_run;
     if (step.kind == StepKind::run) {
-      run_instruction(sm, warp, code[step.op + warp.done_of_run]);
+      run_instruction(sm, warp, code[warp.op]);
       if (++warp.done_of_run < step.count) continue;
       warp.done_of_run = 0;
       ++warp.at;
@@ -117,7 +118,9 @@ void Simulation::run_instruction(SmState& sm, WarpState& warp, const Instruction
 
 void Simulation::note_stall(const WarpState& warp, Stall stall, double from, double to) {
   if (to <= from) return;
-  warp.cta->launch->stalls[static_cast<size_t>(stall)] += to - from;
+  LaunchState& launch = *warp.cta->launch;
+  launch.stalls[static_cast<size_t>(stall)] += to - from;
+  launch.stalls_by_op[warp.op][static_cast<size_t>(stall)] += to - from;
   if (timeline_ == nullptr || !warp.cta->sm->is_watched) return;
   timeline_->stalls.push_back({warp.cta->launch_number, warp.cta->index, warp.id, stall, from, to});
 }

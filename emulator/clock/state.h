@@ -40,6 +40,7 @@ struct WarpState {
   const Step* at = nullptr;
   const Step* end = nullptr;
   uint32_t done_of_run = 0;  // of the step, if it is a run
+  uint32_t op = 0;           // the instruction it is at
   double time = 0;           // when it can issue
   std::vector<float> ready;  // by register, after the CTA's start
   double all_done = 0;       // everything it has issued
@@ -92,6 +93,7 @@ struct LaunchState {
   // Busy clocks, over all SMs.
   double tensor = 0, shared = 0, issue = 0, transcendental = 0, l2 = 0, hbm = 0, warp_time = 0;
   std::array<double, kStalls> stalls{};
+  std::vector<std::array<double, kStalls>> stalls_by_op;
   uint64_t instructions = 0;
 };
 

@@ -18,6 +18,16 @@ void set_barriers(Parameters& p, double factor) {
   for (double* const cost : {&p.barrier, &p.mbarrier, &p.wgmma_wait, &p.fence, &p.cluster_barrier}) *cost *= factor;
 }
 
+/// As a JSON string.
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result + '"';
+}
+
 double mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
@@ -90,8 +100,8 @@ std::variant<std::vector<StudiedLaunch>, std::string> Study::replay(const std::v
 
 std::string json_of(const StudiedLaunch& studied, const LaunchTrace& trace, uint64_t number) {
   const LaunchFigures& f = studied.centre;
-  std::string text = format(R"({{"launch": {}, "kernel": "{}", "grid": [{}, {}, {}], "cluster": [{}, {}, {}], )",
-                            number, f.kernel, trace.shape.grid[0], trace.shape.grid[1], trace.shape.grid[2],
+  std::string text = format(R"({{"launch": {}, "kernel": {}, "grid": [{}, {}, {}], "cluster": [{}, {}, {}], )", number,
+                            quoted(f.kernel), trace.shape.grid[0], trace.shape.grid[1], trace.shape.grid[2],
                             trace.shape.cluster[0], trace.shape.cluster[1], trace.shape.cluster[2]);
   text += format(R"("model_seconds": {:.9f}, "least": {:.9f}, "most": {:.9f}, )", studied.mean("centre"),
                  studied.least(), studied.most());
@@ -103,7 +113,12 @@ std::string json_of(const StudiedLaunch& studied, const LaunchTrace& trace, uint
   text += R"("waits": {)";
   for (size_t i = 0; i < kStalls; ++i)
     text += format(R"({}"{}": {:.4f})", i == 0 ? "" : ", ", name_of(static_cast<Stall>(i)), f.stalls[i]);
-  text += R"(}, "variants": {)";
+  text += R"(}, "waits_at": [)";
+  for (size_t i = 0; i < f.hot_spots.size(); ++i) {
+    const HotSpot& spot = f.hot_spots[i];
+    text += format(R"({}[{}, "{}", {:.4f}])", i == 0 ? "" : ", ", quoted(spot.place), name_of(spot.stall), spot.share);
+  }
+  text += R"(], "variants": {)";
   bool first = true;
   for (const auto& [name, times] : studied.seconds) {
     text += format(R"({}"{}": [)", first ? "" : ", ", name);
@@ -117,8 +132,8 @@ std::string json_of(const StudiedLaunch& studied, const LaunchTrace& trace, uint
 std::string json_of(const Timeline& timeline, const std::vector<LaunchFigures>& launches) {
   std::string text = R"({"launches": [)";
   for (size_t i = 0; i < launches.size(); ++i) {
-    text += format(R"({}{{"kernel": "{}", "begin": {:.0f}, "end": {:.0f}}})", i == 0 ? "" : ", ", launches[i].kernel,
-                   launches[i].begin, launches[i].end);
+    text += format(R"({}{{"kernel": {}, "begin": {:.0f}, "end": {:.0f}}})", i == 0 ? "" : ", ",
+                   quoted(launches[i].kernel), launches[i].begin, launches[i].end);
   }
   text += R"(], "waits": [)";
   for (size_t i = 0; i < timeline.stalls.size(); ++i) {

@@ -28,8 +28,7 @@ uint32_t HandTrace::instruction(Unit unit, const std::vector<uint32_t>& reads, c
   made.writes_end = static_cast<uint32_t>(code_->slots.size());
   for (const uint32_t slot : code_->slots) code_->registers = std::max(code_->registers, slot + 1);
   code_->instructions.push_back(made);
-  code_->lines.push_back(0);
-  code_->texts.emplace_back("by hand");
+  code_->places.emplace_back("by hand");
   return static_cast<uint32_t>(code_->instructions.size() - 1);
 }
 
