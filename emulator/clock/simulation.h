@@ -20,7 +20,9 @@ class Simulation {
   [[nodiscard]] double end() const;
 
  private:
-  // simulation.cpp: launches and CTAs
+  std::string describe_stuck() const;
+
+  // launches.cpp
   [[nodiscard]] std::string refuse(const LaunchTrace& trace) const;
   void place_clusters(double until);
   bool place(LaunchState& launch, uint32_t launch_number);
@@ -30,7 +32,6 @@ class Simulation {
   void finish_cta(CtaState& cta);
   void release_next(CtaState& cta, double time);
   void make_eligible(size_t number, double time);
-  std::string describe_stuck() const;
 
   // sm.cpp: one SM up to a time
   bool run_sm(SmState& sm, double until);

@@ -83,8 +83,6 @@ struct LaunchTrace {
   std::vector<std::vector<WarpTrace>> ctas;  // x fastest
   std::vector<Line> lines;
   std::vector<Copy> copies;
-
-  [[nodiscard]] uint64_t instructions() const;
 };
 
 }  // namespace emulator::clock
