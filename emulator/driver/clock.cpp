@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <utility>
 
 namespace emulator::driver {
 namespace {
@@ -46,10 +47,11 @@ std::unique_ptr<clock::Tracer> ClockFile::tracer(const machine::Program& program
   return path_.empty() ? nullptr : std::make_unique<clock::Tracer>(program, shape);
 }
 
-void ClockFile::add(clock::Tracer& tracer, bool is_programmatic) {
-  if (!is_programmatic) flush();
-  launches_.push_back(tracer.take());
-  launches_.back().is_programmatic = is_programmatic && launches_.size() > 1;
+void ClockFile::add(clock::Tracer& tracer) {
+  clock::LaunchTrace trace = tracer.take();
+  if (!trace.shape.dependent) flush();
+  trace.is_programmatic = trace.shape.dependent && !launches_.empty();
+  launches_.push_back(std::move(trace));
 }
 
 void ClockFile::flush() {

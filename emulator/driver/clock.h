@@ -19,7 +19,7 @@ class ClockFile {
 
   /// Null: nobody asks for figures.
   std::unique_ptr<clock::Tracer> tracer(const machine::Program& program, const machine::LaunchShape& shape) const;
-  void add(clock::Tracer& tracer, bool is_programmatic);
+  void add(clock::Tracer& tracer);
   [[nodiscard]] bool arithmetic() const { return arithmetic_; }
 
  private:

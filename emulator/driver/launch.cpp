@@ -82,7 +82,7 @@ CUresult gather_parameters(const machine::Program& program, void** parameters, v
   return CUDA_SUCCESS;
 }
 
-CUresult read_attributes(const CUlaunchConfig& config, machine::LaunchShape& shape, bool& is_programmatic) {
+CUresult read_attributes(const CUlaunchConfig& config, machine::LaunchShape& shape) {
   if (config.numAttrs != 0 && config.attrs == nullptr) return fail(CUDA_ERROR_INVALID_VALUE, "the attributes are null");
   for (unsigned int i = 0; i < config.numAttrs; ++i) {
     const CUlaunchAttribute& attribute = config.attrs[i];
@@ -91,7 +91,7 @@ CUresult read_attributes(const CUlaunchConfig& config, machine::LaunchShape& sha
         shape.cluster = {attribute.value.clusterDim.x, attribute.value.clusterDim.y, attribute.value.clusterDim.z};
         break;
       case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
-        is_programmatic = attribute.value.programmaticStreamSerializationAllowed != 0;
+        shape.dependent = attribute.value.programmaticStreamSerializationAllowed != 0;
         break;
       case CU_LAUNCH_ATTRIBUTE_IGNORE:
       case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
@@ -113,8 +113,7 @@ CUresult launch(State& all, const CUlaunchConfig& config, CUfunction function, v
   shape.block = {config.blockDimX, config.blockDimY, config.blockDimZ};
   shape.dynamic_shared = config.sharedMemBytes;
   if (program.cluster[0] != 0) shape.cluster = program.cluster;
-  bool is_programmatic = false;
-  if (const CUresult bad = read_attributes(config, shape, is_programmatic)) return bad;
+  if (const CUresult bad = read_attributes(config, shape)) return bad;
   if (shape.dynamic_shared > function->max_dynamic_shared) {
     return fail(CUDA_ERROR_INVALID_VALUE, format("{} bytes of dynamic shared memory; {} allows {}",
                                                  shape.dynamic_shared, program.name, function->max_dynamic_shared));
@@ -132,8 +131,8 @@ CUresult launch(State& all, const CUlaunchConfig& config, CUfunction function, v
     options.observer = tracer.get();
     options.arithmetic = clock_file.arithmetic();
   }
-  all.counters.add(machine::run(program, shape, bytes, all.memory, options, reports));
-  if (tracer != nullptr && reports.all().empty()) clock_file.add(*tracer, is_programmatic);
+  all.counters.add(machine::run(program, shape, bytes, all.memory, options, reports, &all.before));
+  if (tracer != nullptr && reports.all().empty()) clock_file.add(*tracer);
   ++all.launches;
   for (const machine::Report& report : reports.all()) {
     log(report);
