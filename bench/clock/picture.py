@@ -37,11 +37,11 @@ def arguments():
     return parser.parse_args()
 
 
-def merged(spans):
-    """Intervals that overlap or touch become one."""
+def merged(spans, gap=0):
+    """Intervals that overlap or lie no further apart than `gap` become one."""
     result = []
     for begin, end in sorted(spans):
-        if result and begin <= result[-1][1]:
+        if result and begin <= result[-1][1] + gap:
             result[-1][1] = max(result[-1][1], end)
         else:
             result.append([begin, end])
@@ -70,14 +70,16 @@ def draw(options, timeline, launch):
     copies = visible(timeline["copies"])
     cta = min({row[1] for row in waits + tensor + copies}, default=0)
     warps = sorted({row[2] for row in waits if row[1] == cta})
+    pixel = options.clocks / 1000
     names = [f"warp {warp}" for warp in warps] + ["tensor cores", "copies"]
     figure, axes = plt.subplots(figsize=(11, 0.9 + 0.26 * len(names)))
     for row, warp in enumerate(warps):
         axes.broken_barh([(0, options.clocks)], (row - 0.4, 0.8), facecolors=RUNNING)
         spans = collections.defaultdict(list)
         for _, _, _, why, begin, end in (wait for wait in waits if wait[1] == cta and wait[2] == warp):
-            spans[why].append((begin - origin, end - begin))
+            spans[why].append((begin - origin, end - origin))
         for why, bars in spans.items():
+            bars = [(begin, end - begin) for begin, end in merged(bars, pixel) if end - begin >= pixel]
             axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=COLOURS[why])
     groups = sorted({row[2] for row in tensor})
     for group in groups:
