@@ -103,6 +103,8 @@ torch_packages=(
 triton_packages=(triton==3.7.1 numpy ml_dtypes pytest)  # compiles kernels for the emulator's calibration; no GPU needed
 generate_packages=(ik-llama-cpp-python==0.1.5 gguf==0.19.0 numpy matplotlib)  # bench/generate
 
+clock_packages=(matplotlib==3.11.0)  # bench/clock's pictures
+
 # python_environment <name> <package>...: prints the interpreter of a virtual environment with these packages from PyPI. It
 # lies outside the tree, is made once, and is made anew when the list changes. Fails if it cannot be made.
 python_environment() {

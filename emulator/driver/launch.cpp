@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "driver/clock.h"
 #include "driver/options.h"
 #include "driver/state.h"
 #include "support/format.h"
@@ -135,8 +136,17 @@ CUresult perform_launch(State& all, const Launch& launch) {
     return fail(CUDA_ERROR_INVALID_HANDLE, "the kernel of a graph's node has been unloaded");
   CUctx_st& context = *all.here;
   machine::Reports reports;
-  all.counters.add(machine::run(*launch.function->program, launch.shape, launch.parameters, context.memory,
-                                options_of_environment(), reports, &context.before));
+  machine::Options options = options_of_environment();
+  static ClockFile clock_file;
+  const machine::Program& program = *launch.function->program;
+  const std::unique_ptr<emulator::clock::Tracer> tracer = clock_file.tracer(program, launch.shape);
+  if (tracer != nullptr) {
+    options.observer = tracer.get();
+    options.arithmetic = clock_file.arithmetic();
+  }
+  all.counters.add(
+      machine::run(program, launch.shape, launch.parameters, context.memory, options, reports, &context.before));
+  if (tracer != nullptr && reports.all().empty()) clock_file.add(*tracer);
   ++all.launches;
   if (!reports.printed().empty()) log(reports.printed());
   for (const machine::Report& report : reports.all()) {

@@ -13,6 +13,7 @@
 #include "machine/flags.h"
 #include "machine/global_shadow.h"
 #include "machine/memory.h"
+#include "machine/observer.h"
 #include "machine/prerequisites.h"
 #include "machine/race.h"
 #include "machine/warp.h"
@@ -31,6 +32,9 @@ struct Options {
   bool checks = true;  // races, uninitialised reads, registers in flight
   /// Warp-instructions without any store, barrier or copy after which the launch is taken to hang.
   uint64_t patience = 20'000'000;
+  Observer* observer = nullptr;
+  /// Tensor cores leave their sums as they are: for traces of kernels whose way does not depend on them.
+  bool arithmetic = true;
 };
 
 /// bar.sync and its kin.

@@ -19,7 +19,7 @@ uint32_t TensorMap::box_bytes() const {
 namespace {
 
 using ptx::Operand;
-using Coordinates = std::array<int32_t, 5>;
+using Coordinates = TensorMap::Coordinates;
 
 TensorMap read_map(Warp& warp, const Op& op, uint64_t address, uint32_t lane) {
   if (address % 64 != 0)
@@ -37,33 +37,6 @@ Coordinates read_coordinates(Warp& warp, const Op& op, uint32_t lane) {
   Coordinates coordinates{};
   for (size_t i = 0; i < op.list.size(); ++i) coordinates[i] = warp.lanes<int32_t>(op.list[i])[lane];
   return coordinates;
-}
-
-/// Calls f(offset in the box, global address, bytes inside the tensor) for every row of the box.
-template <class F>
-void each_row(const TensorMap& map, const Coordinates& at, F f) {
-  const uint32_t row_bytes = map.box[0] * map.element_bytes;
-  uint32_t rows = 1;
-  for (uint32_t i = 1; i < map.rank; ++i) rows *= map.box[i];
-  for (uint32_t row = 0; row < rows; ++row) {
-    uint32_t rest = row;
-    bool inside = true;
-    uint64_t address = map.address;
-    for (uint32_t i = 1; i < map.rank; ++i) {
-      const int64_t index = at[i] + static_cast<int64_t>(rest % map.box[i]) * map.steps[i];
-      rest /= map.box[i];
-      inside &= index >= 0 && index < static_cast<int64_t>(map.extents[i]);
-      address += static_cast<uint64_t>(index) * map.strides[i - 1];
-    }
-    f(row * row_bytes, address, inside);
-  }
-}
-
-/// The elements [first, last) of a row of the box that lie in the tensor.
-std::pair<int64_t, int64_t> elements_inside(const TensorMap& map, const Coordinates& at) {
-  const int64_t first = std::max<int64_t>(0, -static_cast<int64_t>(at[0]));
-  const int64_t last = std::min<int64_t>(map.box[0], static_cast<int64_t>(map.extents[0]) - at[0]);
-  return {first, std::max(first, last)};
 }
 
 /// Copies bytes between a linear buffer and the swizzled box, chunk by chunk of 16 bytes.

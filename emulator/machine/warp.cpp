@@ -227,6 +227,7 @@ void Warp::run_fragment(size_t index, uint32_t& budget) {
   const Op* const ops = program.ops.data();
   LaunchState& launch = cta->launch();
   const bool checks = launch.options.checks;
+  Observer* const observer = launch.options.observer;
   uint64_t* const executions = launch.counters.executions.data();
   uint64_t threads = 0;
   const uint32_t budget_before = budget;
@@ -248,6 +249,9 @@ void Warp::run_fragment(size_t index, uint32_t& budget) {
       mask &= op.guard_negated ? ~guard : guard;
     }
     --budget;
+    if (observer != nullptr && (op.gather == Gather::none || mask == 0 || gathered(op, mask))) {
+      observer->executes(*this, op, mask);
+    }
     if (mask == 0) {
       ++pc;
     } else if (op.flow == Flow::branch || op.flow == Flow::indexed_branch) {

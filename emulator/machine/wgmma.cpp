@@ -248,20 +248,12 @@ void add_to_halves(const Tile& tile, uint32_t warp_of_group, Warp& warp, const O
   }
 }
 
-void multiply(Cta& cta, uint32_t group, const Op& op) {
+/// The product itself: sums of the group's registers, started anew where `scale` is zero.
+void compute(Cta& cta, uint32_t group, const Op& op, uint32_t scale) {
   Warp* const warps = &cta.warps[group * 4];
-  LaunchState& launch = cta.launch();
   const auto n = static_cast<uint32_t>(op.value);
-  const uint32_t k = 32 / bytes_of(static_cast<MatrixElement>(op.kind));
-  const uint32_t scale = warps[0].predicate(op.src[kScaleSlot]) ^ ((op.flags & kScaleNegated) != 0 ? kAllLanes : 0);
-  for (uint32_t i = 0; i < 4; ++i) {
-    const uint32_t own = warps[i].predicate(op.src[kScaleSlot]) ^ ((op.flags & kScaleNegated) != 0 ? kAllLanes : 0);
-    if (own != scale || (own != 0 && own != kAllLanes))
-      warps[i].fault(op, Finding::operand, "scale-d differs within the warpgroup");
-    if (launch.options.checks) check_registers(warps[i], op, scale != 0);
-  }
   Reader reader(cta, group, op);
-  Tile tile(n, k);
+  Tile tile(n, 32 / bytes_of(static_cast<MatrixElement>(op.kind)));
   read_a(reader, warps, op, tile);
   const float sign = (op.flags & kNegateB) != 0 ? -1.0f : 1.0f;
   const Descriptor b = read_descriptor(warps[0], op, uniform(warps, op, op.src[4]));
@@ -270,6 +262,21 @@ void multiply(Cta& cta, uint32_t group, const Op& op) {
   for (uint32_t i = 0; i < 4; ++i) {
     (op.flags & kHalfSums) != 0 ? add_to_halves(tile, i, warps[i], op, scale != 0)
                                 : add_to_floats(tile, i, warps[i], op, scale != 0);
+  }
+}
+
+void multiply(Cta& cta, uint32_t group, const Op& op) {
+  Warp* const warps = &cta.warps[group * 4];
+  LaunchState& launch = cta.launch();
+  const uint32_t scale = warps[0].predicate(op.src[kScaleSlot]) ^ ((op.flags & kScaleNegated) != 0 ? kAllLanes : 0);
+  for (uint32_t i = 0; i < 4; ++i) {
+    const uint32_t own = warps[i].predicate(op.src[kScaleSlot]) ^ ((op.flags & kScaleNegated) != 0 ? kAllLanes : 0);
+    if (own != scale || (own != 0 && own != kAllLanes))
+      warps[i].fault(op, Finding::operand, "scale-d differs within the warpgroup");
+    if (launch.options.checks) check_registers(warps[i], op, scale != 0);
+  }
+  if (launch.options.arithmetic) compute(cta, group, op, scale);
+  for (uint32_t i = 0; i < 4; ++i) {
     for (const Slot slot : op.list) {
       const uint32_t epoch = warps[i].write_epochs[slot / kSlotBytes];
       warps[i].mark_written(slot, kAllLanes);
@@ -277,7 +284,8 @@ void multiply(Cta& cta, uint32_t group, const Op& op) {
     }
     note_flight(warps[i], op);
   }
-  launch.counters.tensor_macs += uint64_t{64} * n * k;
+  launch.counters.tensor_macs +=
+      uint64_t{64} * static_cast<uint32_t>(op.value) * (32 / bytes_of(static_cast<MatrixElement>(op.kind)));
   ++launch.counters.wgmmas;
 }
 

@@ -58,6 +58,8 @@ class Kernel {
   }
   /// `stream`: as machine::run() has it.
   Result run(machine::Prerequisites* stream = nullptr);
+  /// Of a text that has been accepted.
+  [[nodiscard]] const machine::Program& program() const { return *program_; }
 
   machine::LaunchShape shape;
   machine::Options options;
