@@ -33,7 +33,4 @@ void track_shared(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_
 /// The same for a plain access of the warp's.
 void track_plain(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t size, Use use);
 
-/// Wavefronts that an access of a warp to shared memory takes, and would take without bank conflicts.
-void count_wavefronts(Counters& counters, const uint32_t* offsets, uint32_t mask, uint32_t bytes);
-
 }  // namespace emulator::machine

@@ -100,6 +100,7 @@ Outcome atomic(Warp& warp, const Op& op, uint32_t mask) {
                 : warp.lanes<uint32_t>(op.dst[0])[lane] = static_cast<uint32_t>(old);
     }
   }
+  launch.counters.atomics += static_cast<uint64_t>(std::popcount(mask));
   // Others get their turn, as a loop over an atomic may be waiting for them.
   return Outcome::yield;
 }

@@ -79,6 +79,7 @@ Outcome barrier(Warp& warp, const Op& op, uint32_t mask) {
                format("barrier {} for {} threads, where others came for {}", id, expected, barrier.expected));
   }
   if (op.kind >= kPopc) reduce_into(warp, op, mask, barrier);
+  if (op.kind != kArrive) ++cta.launch().counters.barrier_waits;
   barrier.expected = expected;
   // A warp counts whole, whatever lanes have exited.
   barrier.arrived += mask == warp.live ? kLanes : static_cast<uint32_t>(std::popcount(mask));
@@ -127,6 +128,7 @@ Outcome cluster_barrier(Warp& warp, const Op& op, uint32_t mask) {
     return Outcome::retry_when;
   }
   warp.cluster_arrived = false;
+  ++cluster.launch->counters.cluster_barrier_waits;
   warp.knowledge.join(cluster.barrier_released);
   return Outcome::next;
 }

@@ -49,8 +49,11 @@ std::variant<std::unique_ptr<Program>, ptx::Error> decode(const ptx::Module& mod
 std::string Program::where(uint32_t op) const {
   std::string text = format("line {}: {}", lines[op], texts[op]);
   const ptx::SourceLine& source = sources[op];
-  if (source.line != 0 && source.file < files.size()) text += format(" ({}:{})", files[source.file], source.line);
-  return text;
+  if (source.line == 0 || source.file >= files.size()) return text;
+  text += format(" ({}:{}", files[source.file], source.line);
+  const ptx::SourceLine& caller = callers[source.caller];
+  if (caller.line != 0 && caller.file < files.size()) text += format(", in {}:{}", files[caller.file], caller.line);
+  return text + ")";
 }
 
 Decoder::Decoder(const ptx::Module& module, const ptx::Function& function, const VariableAddresses& addresses,
@@ -60,6 +63,7 @@ Decoder::Decoder(const ptx::Module& module, const ptx::Function& function, const
 void Decoder::run() {
   program_.name = function_.name;
   program_.files = module_.files;
+  program_.callers = module_.callers;
   program_.max_threads = function_.max_threads;
   program_.required_threads = function_.required_threads;
   program_.cluster = function_.cluster;

@@ -15,6 +15,8 @@ Outcome copy(Warp& warp, const Op& op, uint32_t mask) {
   LaunchState& launch = warp.cta->launch();
   const auto size = static_cast<uint32_t>(op.value);
   if (warp.copy_open == nullptr) warp.copy_open = std::make_shared<BulkGroup>();
+  GlobalAccess sources[kLanes];
+  uint32_t count = 0;
   for (; mask != 0; mask &= mask - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(mask));
     const Place to = find_place(warp, op, lane, ptx::Space::shared, warp.address(op, lane, 0), size, Use::write);
@@ -25,7 +27,7 @@ Outcome copy(Warp& warp, const Op& op, uint32_t mask) {
       const Place from = find_place(warp, op, lane, ptx::Space::global, warp.address(op, lane, 1), size, Use::read);
       if (launch.options.checks) check_initialised(warp, op, from, bytes);
       std::memcpy(data.data(), from.bytes, bytes);
-      launch.counters.global_load_bytes += bytes;
+      sources[count++] = {warp.address(op, lane, 1), bytes};
     }
     const auto offset = static_cast<uint32_t>(to.offset);
     if (launch.options.checks) {
@@ -41,6 +43,7 @@ Outcome copy(Warp& warp, const Op& op, uint32_t mask) {
       --group->pending_writes;
     });
   }
+  count_global_loads(launch.counters, op.number, sources, count);
   return Outcome::next;
 }
 

@@ -56,6 +56,7 @@ struct Register {
 struct SourceLine {
   uint32_t file = 0;  // Module::files, 0 where unknown
   uint32_t line = 0;
+  uint32_t caller = 0;  // Module::callers: where the compiler has inlined this; 0: nowhere
 };
 
 struct Instruction {
@@ -89,6 +90,7 @@ struct Module {
   std::vector<Variable> variables;
   std::vector<Function> functions;
   std::vector<std::string> files{""};  // numbered as .file numbers them
+  std::vector<SourceLine> callers{{}};
 };
 
 }  // namespace emulator::ptx

@@ -153,6 +153,7 @@ void Parser::performance_directives() {
 
 void Parser::body() {
   source_ = {};
+  places_.clear();
   const size_t depth = scopes_.depth();
   while (scopes_.depth() >= depth) statement();
 }

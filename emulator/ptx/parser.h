@@ -1,6 +1,8 @@
 // Recursive descent over a PTX text. Throws Error; parse() catches it.
 #pragma once
 
+#include <array>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +19,8 @@ class Parser {
   Module run();
 
  private:
+  using Place = std::array<uint32_t, 3>;  // file, line, column
+
   // parser.cpp: modules and functions
   void header();
   void top_level();
@@ -38,6 +42,7 @@ class Parser {
   void statement();
   void local_directive();
   void location();
+  Place place();
   void instruction();
   Operand operand(uint32_t depth);
   Operand list(char close, uint32_t depth);
@@ -65,6 +70,7 @@ class Parser {
   Function* function_ = nullptr;
   Scopes scopes_;
   SourceLine source_;
+  std::map<Place, SourceLine> places_;  // of this function: what was said of them last
 };
 
 }  // namespace emulator::ptx
