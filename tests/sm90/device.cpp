@@ -47,6 +47,27 @@ void download(machine::Memory& memory, uint64_t address, Array& array) {
   std::memcpy(to.data(), allocation(memory, start, to.size()).bytes.data(), to.size());
 }
 
+/// The same elements, with rows that begin at addresses aligned to one element only.
+Array unaligned(const Array& from) {
+  const Tensor& view = from.view();
+  const std::vector<int64_t> extents(view.shape.begin(), view.shape.begin() + view.rank);
+  Layout layout;
+  layout.slack.assign(extents.size(), 0);
+  layout.slack.back() = 1;
+  layout.offset = 1;
+  Array to(view.dtype, extents, layout);
+  std::array<int64_t, kMaxRank> count{1, 1, 1, 1};
+  std::copy(extents.begin(), extents.end(), count.begin());
+  for (int64_t i = 0; i < count[0]; ++i) {
+    for (int64_t j = 0; j < count[1]; ++j) {
+      for (int64_t k = 0; k < count[2]; ++k) {
+        for (int64_t l = 0; l < count[3]; ++l) to.set(from.get(i, j, k, l), i, j, k, l);
+      }
+    }
+  }
+  return to;
+}
+
 template <class T>
 uint64_t upload_list(machine::Memory& memory, const std::vector<T>& list) {
   return upload_bytes(memory, list.data(), list.size() * sizeof(T));
@@ -193,6 +214,14 @@ const machine::Program& Kernels::find(const std::string& name) {
   throw std::runtime_error("there is no kernel " + name);
 }
 
+std::vector<std::string> Kernels::names() const {
+  std::vector<std::string> all;
+  for (const emulator::ptx::Function& function : state_->module.functions) {
+    if (function.entry) all.push_back(function.name);
+  }
+  return all;
+}
+
 Kernels& shipped_kernels() {
   static Kernels kernels(FLASH_MLA_SM90_PTX);
   return kernels;
@@ -213,7 +242,7 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   const DecodeShape& shape = spec.shape;
   const DecodeArgs args = scene.args();
   const Work work = plan(scene, how);
-  DeviceOutput result{Output(scene), {}, {}, {}};
+  DeviceOutput result{Output(scene), {}, {}, {}, {}, {}};
 
   machine::Memory memory;
   std::vector<Unit> units;
@@ -222,6 +251,9 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
     units.insert(units.end(), part.begin(), part.end());
     part_begin.push_back(static_cast<int32_t>(units.size()));
   }
+  if (how.unaligned) result.output.out = unaligned(result.output.out);
+  const Array shifted = how.unaligned ? unaligned(scene.q) : Array();
+  const Array& q = how.unaligned ? shifted : scene.q;
   const uint64_t out = upload(memory, result.output.out), lse = upload(memory, result.output.lse);
 
   sm90::DecodeParams params{};
@@ -231,8 +263,8 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   params.outputs.lse_strides = lse_strides_of(result.output.lse.view(), scene.ragged());
   params.outputs.out_is_float32 = shape.out_dtype == DType::float32 ? 1 : 0;
   params.outputs.group = static_cast<int32_t>(shape.h_q / shape.h_kv);
-  params.q = pointer<const void>(upload(memory, scene.q));
-  params.q_strides = strides_of(args.q, scene.ragged());
+  params.q = pointer<const void>(upload(memory, q));
+  params.q_strides = strides_of(q.view(), scene.ragged());
   params.units = pointer<const Unit>(upload_list(memory, units));
   params.part_begin = pointer<const int32_t>(upload_list(memory, part_begin));
   params.page_table = pointer<const int32_t>(upload(memory, scene.page_table));
@@ -260,7 +292,8 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   launch.grid = {static_cast<uint32_t>(how.parts), 1, 1};
   launch.block = {sm90::kDecodeThreads, 1, 1};
   launch.dynamic_shared = static_cast<uint32_t>(sm90::decode_shared_bytes(shape.d));
-  const machine::Program& decode = kernels.find(sm90::decode_kernel_name(element, shape.d, shape.d_v));
+  result.decode_kernel = sm90::decode_kernel_name(element, shape.d, shape.d_v);
+  const machine::Program& decode = kernels.find(result.decode_kernel);
   const Arguments decode_arguments =
       Arguments(decode).add(key_map(args.k_cache, upload(memory, scene.k_cache))).add(params);
   result.decode = machine::run(decode, launch, decode_arguments.bytes(), memory, options, reports);
@@ -276,7 +309,8 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
     launch.grid = {static_cast<uint32_t>(work.merges.size()), sm90::kMergeBlocks, 1};
     launch.block = {sm90::kMergeThreads, 1, 1};
     launch.dynamic_shared = 0;
-    const machine::Program& program = kernels.find(sm90::merge_kernel_name(element));
+    result.merge_kernel = sm90::merge_kernel_name(element);
+    const machine::Program& program = kernels.find(result.merge_kernel);
     result.merge = machine::run(program, launch, Arguments(program).add(merge).bytes(), memory, options, reports);
   }
   result.reports = reports.all();

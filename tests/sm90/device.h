@@ -17,6 +17,7 @@ class Kernels {
   ~Kernels();
   /// Throws if there is no such kernel, or it has something that the emulator does not know.
   const emulator::machine::Program& find(const std::string& name);
+  [[nodiscard]] std::vector<std::string> names() const;
 
  private:
   struct State;
@@ -32,12 +33,14 @@ struct DeviceRun {
   int64_t quantum = 64;  ///< keys that parts of a split block are multiples of
   uint64_t seed = 1;
   bool with_lse = true;
+  bool unaligned = false;  ///< q and out are aligned to an element only
   bool checks = true;
 };
 
 struct DeviceOutput {
   Output output;
   std::vector<emulator::machine::Report> reports;
+  std::string decode_kernel, merge_kernel;  ///< that ran; merge: empty if there was nothing to merge
   emulator::machine::Counters decode, merge;
 
   [[nodiscard]] std::string text() const;
