@@ -26,6 +26,8 @@ struct Options {
   bool checks = true;  // races, uninitialised reads, registers in flight
   /// Warp-instructions without any store, barrier or copy after which the launch is taken to hang.
   uint64_t patience = 20'000'000;
+  /// Warp-instructions after which it is taken to hang, whatever it did.
+  uint64_t most_instructions = UINT64_MAX;
 };
 
 /// bar.sync and its kin.

@@ -45,6 +45,7 @@ void run_grid(LaunchState& state) {
       }
     }
     const uint64_t instructions = state.counters.warp_instructions;
+    if (instructions > state.options.most_instructions) throw stuck(state, resident);
     switch (resident[current]->step(kTurn)) {
       case Cluster::State::finished:
         resident.erase(resident.begin() + static_cast<std::ptrdiff_t>(current));

@@ -180,10 +180,20 @@ class Arguments {
   size_t next_ = 0;
 };
 
+std::unique_ptr<machine::Program> decoded(const emulator::ptx::Module& module,
+                                          const emulator::ptx::Function& function) {
+  const machine::VariableAddresses none(module.variables.size());
+  auto program = machine::decode(module, function, none);
+  if (const auto* error = std::get_if<emulator::ptx::Error>(&program)) {
+    throw std::runtime_error(function.name + ": line " + std::to_string(error->line) + ": " + error->message);
+  }
+  return std::move(std::get<0>(program));
+}
+
 }  // namespace
 
 struct Kernels::State {
-  emulator::ptx::Module module;
+  std::shared_ptr<const emulator::ptx::Module> module;
   std::map<std::string, std::unique_ptr<machine::Program>> programs;
 };
 
@@ -194,21 +204,24 @@ Kernels::Kernels(const std::string& path) : state_(std::make_unique<State>()) {
   if (const auto* error = std::get_if<emulator::ptx::Error>(&parsed)) {
     throw std::runtime_error(path + ":" + std::to_string(error->line) + ": " + error->message);
   }
-  state_->module = std::move(std::get<emulator::ptx::Module>(parsed));
+  state_->module = std::make_shared<const emulator::ptx::Module>(std::move(std::get<emulator::ptx::Module>(parsed)));
+}
+Kernels::Kernels(const Kernels& original, const emulator::ptx::Function& changed) : state_(std::make_unique<State>()) {
+  state_->module = original.state_->module;
+  state_->programs[changed.name] = decoded(module(), changed);
 }
 Kernels::~Kernels() = default;
+
+const emulator::ptx::Module& Kernels::module() const {
+  return *state_->module;
+}
 
 const machine::Program& Kernels::find(const std::string& name) {
   std::unique_ptr<machine::Program>& program = state_->programs[name];
   if (program != nullptr) return *program;
-  const machine::VariableAddresses none(state_->module.variables.size());
-  for (const emulator::ptx::Function& function : state_->module.functions) {
+  for (const emulator::ptx::Function& function : module().functions) {
     if (!function.entry || function.name != name) continue;
-    auto decoded = machine::decode(state_->module, function, none);
-    if (const auto* error = std::get_if<emulator::ptx::Error>(&decoded)) {
-      throw std::runtime_error(name + ": line " + std::to_string(error->line) + ": " + error->message);
-    }
-    program = std::move(std::get<0>(decoded));
+    program = decoded(module(), function);
     return *program;
   }
   throw std::runtime_error("there is no kernel " + name);
@@ -216,7 +229,7 @@ const machine::Program& Kernels::find(const std::string& name) {
 
 std::vector<std::string> Kernels::names() const {
   std::vector<std::string> all;
-  for (const emulator::ptx::Function& function : state_->module.functions) {
+  for (const emulator::ptx::Function& function : module().functions) {
     if (function.entry) all.push_back(function.name);
   }
   return all;
@@ -286,7 +299,8 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   machine::Options options;
   options.seed = how.seed;
   options.checks = how.checks;
-  options.patience = 2'000'000;
+  options.patience = how.patience;
+  options.most_instructions = how.most_instructions;
   machine::Reports reports;
   machine::LaunchShape launch;
   launch.grid = {static_cast<uint32_t>(how.parts), 1, 1};

@@ -14,10 +14,13 @@ namespace flash_mla::test {
 class Kernels {
  public:
   explicit Kernels(const std::string& path);
+  /// The same with one of them changed. Throws as find() does.
+  Kernels(const Kernels& original, const emulator::ptx::Function& changed);
   ~Kernels();
   /// Throws if there is no such kernel, or it has something that the emulator does not know.
   const emulator::machine::Program& find(const std::string& name);
   [[nodiscard]] std::vector<std::string> names() const;
+  [[nodiscard]] const emulator::ptx::Module& module() const;
 
  private:
   struct State;
@@ -35,6 +38,8 @@ struct DeviceRun {
   bool with_lse = true;
   bool unaligned = false;  ///< q and out are aligned to an element only
   bool checks = true;
+  uint64_t patience = 2'000'000;  ///< warp-instructions without progress
+  uint64_t most_instructions = UINT64_MAX;
 };
 
 struct DeviceOutput {
