@@ -112,8 +112,8 @@ Decoder cuda_decoder() {
 bool is_for_sm90(const DataSpec& data) {
   const DecodeShape& shape = data.shape;
   const std::pair<int64_t, int64_t> widths[] = {{576, 512}, {512, 512}, {320, 256}, {288, 256}};
-  return shape.dtype != DType::float32 && !shape.separate_v && shape.page_size % 8 == 0 &&
-         data.layout != Layout::padded && std::ranges::find(widths, std::pair{shape.d, shape.d_v}) != std::end(widths);
+  return shape.dtype != DType::float32 && !shape.separate_v &&
+         std::ranges::find(widths, std::pair{shape.d, shape.d_v}) != std::end(widths);
 }
 
 }  // namespace flash_mla::cli

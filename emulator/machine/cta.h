@@ -88,6 +88,8 @@ class Cta {
   [[nodiscard]] bool finished() const;
   [[nodiscard]] const Program& program() const;
   [[nodiscard]] LaunchState& launch() const;
+  /// Whether an SM's registers are enough for `warp` to have so many a thread, and the others what they have.
+  [[nodiscard]] bool has_registers(const Warp& warp, uint32_t wanted) const;
 };
 
 /// CTAs that run at the same time and see each other's shared memory; most have one.

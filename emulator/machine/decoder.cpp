@@ -46,6 +46,15 @@ std::variant<std::unique_ptr<Program>, ptx::Error> decode(const ptx::Module& mod
   return program;
 }
 
+uint32_t Program::launch_registers() const {
+  if (max_registers != 0) return max_registers;
+  const std::array<uint32_t, 3>& threads = required_threads[0] != 0 ? required_threads : max_threads;
+  const uint64_t count = uint64_t{threads[0]} * threads[1] * threads[2];
+  if (count == 0) return 0;
+  constexpr uint32_t kMost = 255, kStep = 8;
+  return std::min(kMost, static_cast<uint32_t>(kRegisters / count) / kStep * kStep);
+}
+
 std::string Program::where(uint32_t op) const {
   std::string text = format("line {}: {}", lines[op], texts[op]);
   const ptx::SourceLine& source = sources[op];

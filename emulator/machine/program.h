@@ -20,6 +20,7 @@ class Memory;
 
 /// First byte of a CTA's own shared memory: sm_90 keeps 1 KiB below it.
 constexpr uint32_t kSharedStart = 1024;
+constexpr uint32_t kRegisters = 65536;  // of an SM
 
 struct Parameter {
   uint32_t offset = 0, size = 0;
@@ -53,6 +54,9 @@ struct Program {
   std::array<uint32_t, 3> max_threads{}, required_threads{}, cluster{};
   uint32_t max_registers = 0;
 
+  /// What ptxas gives a thread of a kernel with setmaxnreg: .maxnreg, or as many as fit for .maxntid or .reqntid. 0:
+  /// none of these is there, and ptxas would ignore setmaxnreg.
+  [[nodiscard]] uint32_t launch_registers() const;
   [[nodiscard]] std::string where(uint32_t op) const;  // "line 12: ld.global.f32 (kernel.cu:40)"
 };
 

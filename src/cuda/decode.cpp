@@ -40,36 +40,47 @@ sm90::Outputs outputs_of(const Problem& problem) {
   return outputs;
 }
 
-/// Byte strides {token, KV head, page} of the k cache; of an axis of extent 1 any that a tensor map takes.
-Status map_cache(const Current& current, const Problem& problem, void* somewhere, TensorMap& map) {
+/// In bytes; of an axis of extent 1, which is not walked, any that a tensor map takes.
+sm90::KeyStrides key_strides(const Problem& problem) {
   const ConstTensor& k = problem.k_cache;
   const auto bytes = static_cast<int64_t>(size_of(k.dtype));
-  const int64_t page_size = problem.shape.page_size, h_kv = problem.shape.h_kv;
   const int64_t row = (problem.shape.d * bytes + 15) / 16 * 16;
-  const int64_t token = page_size > 1 ? k.strides[1] * bytes : row;
-  const int64_t head = h_kv > 1 ? k.strides[2] * bytes : row;
-  const int64_t page = problem.num_pages > 1 ? k.strides[0] * bytes : row;
-  if (!sm90::tensor_map_fits(reinterpret_cast<uintptr_t>(k.data), page_size, token, head, page)) {
-    return core::error(
-        StatusCode::unsupported,
-        "k_cache at {} with pages of {} tokens and strides of {} bytes a page, {} a token, {} a KV head: sm90 "
-        "needs an address and strides that are multiples of 16 bytes, and a multiple of 8 tokens a page",
-        k.data, page_size, page, token, head);
-  }
+  return {problem.num_pages > 1 ? k.strides[0] * bytes : row, problem.shape.page_size > 1 ? k.strides[1] * bytes : row,
+          problem.shape.h_kv > 1 ? k.strides[2] * bytes : row};
+}
+
+Status map_cache(const Current& current, const Problem& problem, const sm90::KeyStrides& strides, void* somewhere,
+                 TensorMap& map) {
   // A cache without pages is never read, but a map needs an address and an extent.
   const bool none = problem.num_pages == 0;
-  const uint64_t extents[] = {static_cast<uint64_t>(problem.shape.d), static_cast<uint64_t>(page_size),
-                              static_cast<uint64_t>(h_kv),
+  const uint64_t extents[] = {static_cast<uint64_t>(problem.shape.d), static_cast<uint64_t>(problem.shape.page_size),
+                              static_cast<uint64_t>(problem.shape.h_kv),
                               static_cast<uint64_t>(std::max<int64_t>(1, problem.num_pages))};
-  const uint64_t strides[] = {static_cast<uint64_t>(token), static_cast<uint64_t>(head), static_cast<uint64_t>(page)};
-  const uint32_t box[] = {sm90::kChunkColumns, static_cast<uint32_t>(sm90::box_rows(page_size)), 1, 1};
+  const uint64_t bytes[] = {static_cast<uint64_t>(strides.token), static_cast<uint64_t>(strides.head),
+                            static_cast<uint64_t>(strides.page)};
+  const uint32_t box[] = {sm90::kChunkColumns, static_cast<uint32_t>(sm90::box_rows(problem.shape.page_size)), 1, 1};
   const uint32_t ones[] = {1, 1, 1, 1};
   return check(*current.driver,
                current.driver->encode_tensor_map(
-                   &map, k.dtype == DType::bfloat16 ? TensorMapType::bfloat16 : TensorMapType::float16, 4,
-                   none ? somewhere : const_cast<void*>(k.data), extents, strides, box, ones, kNoInterleave,
+                   &map, problem.k_cache.dtype == DType::bfloat16 ? TensorMapType::bfloat16 : TensorMapType::float16, 4,
+                   none ? somewhere : const_cast<void*>(problem.k_cache.data), extents, bytes, box, ones, kNoInterleave,
                    kSwizzle128B, kPromoteTo256B, kZerosOutOfBounds),
                "cuTensorMapEncodeTiled");
+}
+
+/// By the copy engine where a tensor map fits the cache, else row by row.
+Status bring_keys(const Current& current, const Problem& problem, void* somewhere, TensorMap& map,
+                  sm90::DecodeParams& params) {
+  const sm90::KeyStrides strides = key_strides(problem);
+  const auto address = reinterpret_cast<uintptr_t>(problem.k_cache.data);
+  if (sm90::tensor_map_fits(address, problem.shape.page_size, strides.token, strides.head, strides.page)) {
+    return map_cache(current, problem, strides, somewhere, map);
+  }
+  params.gathers = 1;
+  params.k = problem.k_cache.data;
+  params.k_strides = strides;
+  params.k_is_aligned = sm90::rows_are_aligned(address, strides.token, strides.head, strides.page) ? 1 : 0;
+  return {};
 }
 
 sm90::DecodeParams decode_params(const PlanState& plan, const Problem& problem, const char* workspace) {
@@ -110,8 +121,8 @@ Status check_shape(const DecodeShape& shape) {
     }
     return core::error(StatusCode::unsupported, "d/d_v is {}/{}: sm90 has kernels for {}", shape.d, shape.d_v, pairs);
   }
-  if (shape.page_size % 8 != 0 || shape.page_size > kLargest32) {
-    return core::error(StatusCode::unsupported, "page_size is {}: sm90 takes multiples of 8", shape.page_size);
+  if (shape.page_size > kLargest32) {
+    return core::error(StatusCode::unsupported, "page_size is {}: sm90 takes at most {}", shape.page_size, kLargest32);
   }
   return {};
 }
@@ -161,10 +172,10 @@ Status decode(const PlanState& plan, const Problem& problem, const DecodeArgs& a
   const Result<Function> kernel =
       function(here, sm90::decode_kernel_name(element, problem.shape.d, problem.shape.d_v), shared_bytes);
   if (!kernel.ok()) return kernel.status();
-  TensorMap map{};
-  FLASH_MLA_RETURN_IF_ERROR(map_cache(here, problem, args.workspace, map));
   auto* const workspace = static_cast<char*>(args.workspace);
   sm90::DecodeParams params = decode_params(plan, problem, workspace);
+  TensorMap map{};
+  FLASH_MLA_RETURN_IF_ERROR(bring_keys(here, problem, workspace, map, params));
   void* decode_arguments[] = {&map, &params};
   const auto stream = static_cast<Stream>(args.stream);
   FLASH_MLA_RETURN_IF_ERROR(check(*here.driver,

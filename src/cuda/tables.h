@@ -28,6 +28,7 @@ struct DevicePlan {
   DeviceLayout layout;
   int32_t num_merges = 0;
   int device = 0;
+  bool checks_contents = false;  ///< decode() looks at lengths and page table first
 };
 
 /// From a plan whose blocks are of one KV head and at most kTileRows rows.

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/problem.h"
+#include "cuda/contents.h"
 #include "cuda/decode.h"
 #include "dispatch/executor.h"
 #include "dispatch/plan_state.h"
@@ -47,26 +48,37 @@ Status check_against_plan(const PlanState& plan, const Problem& problem) {
     return core::error(StatusCode::plan_mismatch, "plan was made {} v_cache, this call has {}; plan again",
                        planned.separate_v ? "with" : "without", called.separate_v ? "one" : "none");
   }
-  if (plan.backend->info.on_cuda) {  // the lengths lie in the device's memory
-    if (plan.ragged && plan.cu_seqlens_q.back() != problem.total_q) {
-      return mismatch("total_q", plan.cu_seqlens_q.back(), problem.total_q);
-    }
-    return {};
+  if (plan.ragged && plan.backend->info.on_cuda && plan.cu_seqlens_q.back() != problem.total_q) {
+    return mismatch("total_q", plan.cu_seqlens_q.back(), problem.total_q);
   }
-  for (int64_t i = 0; i < called.batch; ++i) {
+  return {};
+}
+
+/// Of arrays in host memory.
+Status check_contents(const PlanState& plan, const Problem& problem) {
+  const int64_t batch = problem.shape.batch;
+  for (int64_t i = 0; i < batch; ++i) {
     if (plan.seqlens[i] != problem.s_k(i)) {
       return core::error(StatusCode::plan_mismatch, "plan was made for seqlens[{}] = {}, this call has {}; plan again",
                          i, plan.seqlens[i], problem.s_k(i));
     }
   }
-  for (int64_t i = 0; plan.ragged && i <= called.batch; ++i) {
+  for (int64_t i = 0; plan.ragged && i <= batch; ++i) {
     if (plan.cu_seqlens_q[i] != problem.first_query(i)) {
       return core::error(StatusCode::plan_mismatch,
                          "plan was made for cu_seqlens_q[{}] = {}, this call has {}; plan again", i,
                          plan.cu_seqlens_q[i], problem.first_query(i));
     }
   }
-  return {};
+  return core::check_contents(problem, plan.mask);
+}
+
+/// The checking mode of a CUDA backend.
+Status check_contents_on_device(const PlanState& plan, const Problem& problem, void* stream) {
+  Problem seen = problem;
+  cuda::Contents contents;
+  FLASH_MLA_RETURN_IF_ERROR(contents.bring(seen, stream));
+  return check_contents(plan, seen);
 }
 
 Status check_workspace(const PlanState& plan, void* workspace, size_t workspace_size) {
@@ -251,7 +263,8 @@ Status decode(const Plan& plan, const DecodeArgs& args) {
   FLASH_MLA_RETURN_IF_ERROR(core::read_arrays(args, state.shape.d_v, true, problem));
   FLASH_MLA_RETURN_IF_ERROR(check_against_plan(state, problem));
   const bool on_cuda = state.backend->info.on_cuda;
-  if (!on_cuda) FLASH_MLA_RETURN_IF_ERROR(core::check_contents(problem, state.mask));
+  if (!on_cuda) FLASH_MLA_RETURN_IF_ERROR(check_contents(state, problem));
+  if (state.device.checks_contents) FLASH_MLA_RETURN_IF_ERROR(check_contents_on_device(state, problem, args.stream));
   FLASH_MLA_RETURN_IF_ERROR(check_workspace(state, args.workspace, args.workspace_size));
   if (args.executor != nullptr && args.executor->parallel_for == nullptr) {
     return core::invalid("executor.parallel_for is null; expected a function, or no executor");

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/problem.h"
+#include "cuda/contents.h"
 #include "cuda/decode.h"
 #include "dispatch/plan_state.h"
 #include "dispatch/tuning.h"
@@ -151,6 +152,7 @@ void fill(const PlanSpec& spec, const Runner& runner, PlanState& state) {
   state.num_workers = runner.num_workers;
   state.backend = backend;
   state.device.device = runner.device;
+  state.device.checks_contents = backend->info.on_cuda && cuda::checking_is_asked_for();
   state.seqlens.assign(spec.seqlens, spec.seqlens + shape.batch);
   state.cu_seqlens_q.clear();
   if (state.ragged) state.cu_seqlens_q.assign(spec.cu_seqlens_q, spec.cu_seqlens_q + shape.batch + 1);

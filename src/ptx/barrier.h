@@ -33,6 +33,16 @@ __device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, uint32_t parity
       "r"(parity)
       : "memory");
 }
+/// Whether it is complete already.
+__device__ __forceinline__ bool mbarrier_is_complete(uint64_t* barrier, uint32_t parity) {
+  int complete;
+  asm volatile(
+      "{\n.reg .pred done;\nmbarrier.test_wait.parity.shared::cta.b64 done, [%1], %2;\nselp.b32 %0, 1, 0, done;\n}\n"
+      : "=r"(complete)
+      : "r"(shared_address(barrier)), "r"(parity)
+      : "memory");
+  return complete != 0;
+}
 
 /// Waits until `threads` threads (whole warps) have come to numbered barrier `id`, these included.
 __device__ __forceinline__ void named_barrier_sync(uint32_t id, uint32_t threads) {

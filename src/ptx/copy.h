@@ -22,6 +22,23 @@ __device__ __forceinline__ void load_box(void* to, const void* map, uint64_t* ba
       : "memory");
 }
 
+/// Starts copying 16 bytes, both addresses aligned to them, to shared memory; with `present` false zeros arrive and
+/// nothing is read (PTX ISA 9.0, section 9.7.9.25.3.1). The copies are written like ordinary stores.
+__device__ __forceinline__ void copy_16(void* to, const void* from, bool present) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
+               "r"(present ? 16 : 0)
+               : "memory");
+}
+/// Makes a group of this thread's copies since the last one.
+__device__ __forceinline__ void commit_copies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+/// Until at most the last kLeft groups of this thread's are under way.
+template <int kLeft>
+__device__ __forceinline__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kLeft) : "memory");
+}
+
 /// Stores four 8 x 8 matrices of 16-bit elements: lane l gives the address of row l % 8 of matrix l / 8.
 __device__ __forceinline__ void store_matrices(void* row, const uint32_t (&registers)[4]) {
   asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),

@@ -6,6 +6,7 @@
 #include "ptx/copy.h"
 #include "ptx/registers.h"
 #include "ptx/wgmma.h"
+#include "sm90/gather_keys.cuh"
 #include "sm90/live_anomaly.cuh"
 #include "sm90/load_keys.cuh"
 #include "sm90/load_queries.cuh"
@@ -268,10 +269,11 @@ struct Decode {
 
   /// By one thread.
   __device__ void initialise(const void* map) const {
-    ptx::prefetch_tensor_map(map);
+    const bool gathers = params.gathers != 0;
+    if (!gathers) ptx::prefetch_tensor_map(map);
     for (int stage = 0; stage < kStages; ++stage) {
       for (int chunk = 0; chunk < kChunks; ++chunk) {
-        ptx::mbarrier_init(&shared.full[stage][chunk], 1);
+        ptx::mbarrier_init(&shared.full[stage][chunk], gathers ? kGatheringWarps : 1);
         ptx::mbarrier_init(&shared.empty[stage][chunk], kWarpsPerGroup);
       }
     }
@@ -290,14 +292,16 @@ __device__ __forceinline__ void decode(const TensorMapBytes& map, const DecodePa
   Kernel kernel{params, *reinterpret_cast<typename Kernel::Shared*>(memory)};
   if (threadIdx.x == 0) kernel.initialise(&map);
   __syncthreads();
-  // 128 * (24 + 2 * 240) = 64,512 of 65,536 registers.
+  // 128 * (40 + 2 * 232) = 64,512 of 65,536 registers.
   if (threadIdx.x >= kMultiplyingThreads) {
-    ptx::give_up_registers<24>();
-    if (threadIdx.x < kMultiplyingThreads + 32) {
+    ptx::give_up_registers<40>();
+    if (params.gathers != 0) {
+      KeyGatherer<kWidth, Kernel::kChunks, Kernel::kValueChunks>(params, kernel.shared).run();
+    } else if (threadIdx.x < kMultiplyingThreads + 32) {
       load_keys<Kernel::kChunks, Kernel::kValueChunks>(&map, params, kernel.shared);
     }
   } else {
-    ptx::take_registers<240>();
+    ptx::take_registers<232>();
     kernel.multiply();
   }
 }

@@ -9,6 +9,8 @@ enum class Defect {
   cleared_without_proxy_fence,
   dead_rows_kept,
   expects_too_little,
+  gathered_without_proxy_fence,
+  gathered_without_wait,
   live_anomaly_spreads,
   part_not_merged,
   queries_without_proxy_fence,

@@ -2,19 +2,11 @@
 #pragma once
 
 #include "ptx/barrier.h"
+#include "sm90/load_8.cuh"
 #include "sm90/shared_memory.h"
 #include "sm90/tile.cuh"
 
 namespace flash_mla::sm90 {
-
-/// 8 elements at any address that is aligned to one.
-__device__ __forceinline__ uint4 load_8(const uint16_t* from) {
-  if (reinterpret_cast<uint64_t>(from) % 16 == 0) return *reinterpret_cast<const uint4*>(from);
-  uint32_t words[4];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) words[i] = from[2 * i] | static_cast<uint32_t>(from[2 * i + 1]) << 16;
-  return {words[0], words[1], words[2], words[3]};
-}
 
 /// Rows and columns that do not exist become zero. For kThreads threads, each of whom then has to pass a barrier before
 /// any multiplies.

@@ -13,7 +13,8 @@
 //   extents {d, page_size, h_kv, num_pages}, byte strides {token, KV head, page}, box {kChunkColumns,
 //   box_rows(page_size), 1, 1}, element strides 1, no interleave, SWIZZLE_128B, L2 promotion 256B, out of bounds:
 //   zeros. So the cache's base and all its strides have to be multiples of 16 bytes (the stride of an axis of extent 1
-//   does not matter: give any such multiple) and the page size one of 8 (tensor_map_fits()).
+//   does not matter: give any such multiple) and the page size one of 8 (tensor_map_fits()). For other caches
+//   DecodeParams::gathers is set and the map may hold anything.
 // - In device memory: units grouped by part, part_begin [num_parts + 1], merges; the workspace for partial results:
 //   partial_out [partial rows][d_v] float32 and partial_lse [partial rows] float32.
 #pragma once
@@ -56,10 +57,18 @@ constexpr int64_t box_rows(int64_t page_size) {
   return rows;
 }
 
+constexpr bool rows_are_aligned(uint64_t k_address, int64_t token_stride_bytes, int64_t head_stride_bytes,
+                                int64_t page_stride_bytes) {
+  return k_address % 16 == 0 && token_stride_bytes % 16 == 0 && head_stride_bytes % 16 == 0 &&
+         page_stride_bytes % 16 == 0;
+}
+
+/// A map's strides are less than 2^40 and not negative.
 constexpr bool tensor_map_fits(uint64_t k_address, int64_t page_size, int64_t token_stride_bytes,
                                int64_t head_stride_bytes, int64_t page_stride_bytes) {
-  return page_size % 8 == 0 && k_address % 16 == 0 && token_stride_bytes % 16 == 0 && head_stride_bytes % 16 == 0 &&
-         page_stride_bytes % 16 == 0;
+  const auto fits = [](int64_t stride) { return stride >= 0 && stride < int64_t{1} << 40; };
+  return page_size % 8 == 0 && fits(token_stride_bytes) && fits(head_stride_bytes) && fits(page_stride_bytes) &&
+         rows_are_aligned(k_address, token_stride_bytes, head_stride_bytes, page_stride_bytes);
 }
 
 /// Null: no such kernel. The names are extern "C".
@@ -126,8 +135,15 @@ struct Outputs {
   int32_t group;  ///< query heads a KV head
 };
 
+/// In bytes.
+struct KeyStrides {
+  int64_t page, token, head;
+};
+
 struct DecodeParams {
   Outputs outputs;
+  const void* k;  ///< where gathers is not 0: the cache, whose tensor map is not looked at then
+  KeyStrides k_strides;
   const void* q;  ///< aligned to an element (rows aligned to 16 bytes load faster)
   RowStrides q_strides;
   const Unit* units;
@@ -140,8 +156,10 @@ struct DecodeParams {
   float scale_log2;  ///< softmax scale * log2(e)
   int32_t page_size;
   int32_t causal;
-  int32_t window;  ///< 0: none; larger than 2^31 - 1 is the same as none
-  int32_t sinks;   ///< larger than 2^31 - 1: 2^31 - 1
+  int32_t window;        ///< 0: none; larger than 2^31 - 1 is the same as none
+  int32_t sinks;         ///< larger than 2^31 - 1: 2^31 - 1
+  int32_t gathers;       ///< not 0: keys are copied row by row, for caches that no tensor map fits
+  int32_t k_is_aligned;  ///< with gathers; not 0: k and k_strides are multiples of 16
   int32_t reserved;
 };
 

@@ -64,6 +64,26 @@ TEST(CudaDecode, SeveralKvHeadsAndStrides) {
   EXPECT_TRUE(is_accurate(scene, run_on_device(scene, on(2)), scene.reference()));
 }
 
+TEST(CudaDecode, CachesThatNoTensorMapFits) {
+  SceneSpec spec = latents({130, 0, 77});
+  spec.shape.page_size = 16;
+  spec.spread = Spread::padded;  // aligned to an element
+  const Scene unaligned(spec);
+  EXPECT_TRUE(is_accurate(unaligned, run_on_device(unaligned, on(2)), unaligned.reference()));
+  spec.shape.page_size = 3;
+  spec.spread = Spread::dense;
+  const Scene small_pages(spec);
+  EXPECT_TRUE(is_accurate(small_pages, run_on_device(small_pages, on(2)), small_pages.reference()));
+}
+
+TEST(CudaDecode, HowKeysAreBroughtChangesNoBit) {
+  const Scene boxes(latents({130, 77}));
+  SceneSpec spec = boxes.spec();
+  spec.shape.page_size = 7;
+  const Scene rows(spec);
+  EXPECT_TRUE(run_on_device(boxes, on(3)) == run_on_device(rows, on(3)));
+}
+
 TEST(CudaDecode, BatchInvariantPlansGiveTheSameBits) {
   const Scene alone(latents({700}));
   SceneSpec together = latents({90, 700, 2000});

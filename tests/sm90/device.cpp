@@ -20,8 +20,6 @@ namespace machine = emulator::machine;
 using sm90::Merge;
 using sm90::Unit;
 
-constexpr int kLeastRowStride = 16;  // bytes: what a tensor map's strides are multiples of
-
 machine::Allocation& allocation(machine::Memory& memory, uint64_t address, size_t bytes) {
   return *memory.find(address, bytes);
 }
@@ -45,27 +43,6 @@ void download(machine::Memory& memory, uint64_t address, Array& array) {
   const Memory& to = array.memory();
   const uint64_t start = address - static_cast<uint64_t>(static_cast<const std::byte*>(array.view().data) - to.data());
   std::memcpy(to.data(), allocation(memory, start, to.size()).bytes.data(), to.size());
-}
-
-/// The same elements, with rows that begin at addresses aligned to one element only.
-Array unaligned(const Array& from) {
-  const Tensor& view = from.view();
-  const std::vector<int64_t> extents(view.shape.begin(), view.shape.begin() + view.rank);
-  Layout layout;
-  layout.slack.assign(extents.size(), 0);
-  layout.slack.back() = 1;
-  layout.offset = 1;
-  Array to(view.dtype, extents, layout);
-  std::array<int64_t, kMaxRank> count{1, 1, 1, 1};
-  std::copy(extents.begin(), extents.end(), count.begin());
-  for (int64_t i = 0; i < count[0]; ++i) {
-    for (int64_t j = 0; j < count[1]; ++j) {
-      for (int64_t k = 0; k < count[2]; ++k) {
-        for (int64_t l = 0; l < count[3]; ++l) to.set(from.get(i, j, k, l), i, j, k, l);
-      }
-    }
-  }
-  return to;
 }
 
 template <class T>
@@ -155,7 +132,6 @@ MapBytes key_map(const ConstTensor& cache, uint64_t address) {
     map.extents[i] = static_cast<uint64_t>(cache.shape[axes[i]]);
     map.box[i] = map.steps[i] = 1;
     if (i > 0) map.strides[i - 1] = static_cast<uint64_t>(cache.strides[axes[i]] * 2);
-    if (i > 0 && map.strides[i - 1] % kLeastRowStride != 0) throw std::logic_error("no tensor map fits this cache");
   }
   map.box[0] = sm90::kChunkColumns;
   map.box[1] = static_cast<uint16_t>(sm90::box_rows(cache.shape[1]));
@@ -264,9 +240,6 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
     units.insert(units.end(), part.begin(), part.end());
     part_begin.push_back(static_cast<int32_t>(units.size()));
   }
-  if (how.unaligned) result.output.out = unaligned(result.output.out);
-  const Array shifted = how.unaligned ? unaligned(scene.q) : Array();
-  const Array& q = how.unaligned ? shifted : scene.q;
   const uint64_t out = upload(memory, result.output.out), lse = upload(memory, result.output.lse);
 
   sm90::DecodeParams params{};
@@ -276,8 +249,8 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   params.outputs.lse_strides = lse_strides_of(result.output.lse.view(), scene.ragged());
   params.outputs.out_is_float32 = shape.out_dtype == DType::float32 ? 1 : 0;
   params.outputs.group = static_cast<int32_t>(shape.h_q / shape.h_kv);
-  params.q = pointer<const void>(upload(memory, q));
-  params.q_strides = strides_of(q.view(), scene.ragged());
+  params.q = pointer<const void>(upload(memory, scene.q));
+  params.q_strides = strides_of(args.q, scene.ragged());
   params.units = pointer<const Unit>(upload_list(memory, units));
   params.part_begin = pointer<const int32_t>(upload_list(memory, part_begin));
   params.page_table = pointer<const int32_t>(upload(memory, scene.page_table));
@@ -295,6 +268,18 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   params.window = static_cast<int32_t>(spec.mask.window);
   params.sinks = static_cast<int32_t>(spec.mask.sinks);
 
+  const uint64_t k = upload(memory, scene.k_cache);
+  const sm90::KeyStrides strides{args.k_cache.strides[0] * 2, args.k_cache.strides[1] * 2, args.k_cache.strides[2] * 2};
+  MapBytes map{};
+  if (how.gathers || !sm90::tensor_map_fits(k, shape.page_size, strides.token, strides.head, strides.page)) {
+    params.gathers = 1;
+    params.k = pointer<const void>(k);
+    params.k_strides = strides;
+    params.k_is_aligned = sm90::rows_are_aligned(k, strides.token, strides.head, strides.page) ? 1 : 0;
+  } else {
+    map = key_map(args.k_cache, k);
+  }
+
   const sm90::Element element = shape.dtype == DType::bfloat16 ? sm90::Element::bfloat16 : sm90::Element::float16;
   machine::Options options;
   options.seed = how.seed;
@@ -308,8 +293,7 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   launch.dynamic_shared = static_cast<uint32_t>(sm90::decode_shared_bytes(shape.d));
   result.decode_kernel = sm90::decode_kernel_name(element, shape.d, shape.d_v);
   const machine::Program& decode = kernels.find(result.decode_kernel);
-  const Arguments decode_arguments =
-      Arguments(decode).add(key_map(args.k_cache, upload(memory, scene.k_cache))).add(params);
+  const Arguments decode_arguments = Arguments(decode).add(map).add(params);
   result.decode = machine::run(decode, launch, decode_arguments.bytes(), memory, options, reports);
 
   const bool stopped = std::ranges::any_of(reports.all(), [](const machine::Report& report) { return report.fatal; });

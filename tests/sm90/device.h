@@ -36,10 +36,10 @@ struct DeviceRun {
   int64_t quantum = 64;  ///< keys that parts of a split block are multiples of
   uint64_t seed = 1;
   bool with_lse = true;
-  bool unaligned = false;  ///< q and out are aligned to an element only
   bool checks = true;
   uint64_t patience = 2'000'000;  ///< warp-instructions without progress
   uint64_t most_instructions = UINT64_MAX;
+  bool gathers = false;  ///< also where a tensor map fits the cache
 };
 
 struct DeviceOutput {

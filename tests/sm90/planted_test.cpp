@@ -17,6 +17,7 @@ struct Plant {
   const char* name;
   std::vector<Finding> findings;  // any of them; none: wrong numbers
   bool masked = true;
+  bool gathers = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const Plant& plant) {
@@ -58,7 +59,7 @@ TEST_P(PlantedDecode, IsFound) {
   const ReferenceResult reference = scene.reference();
   std::string seen;
   for (uint64_t seed = 1; seed <= 5; ++seed) {
-    const DeviceOutput result = run_on_device(scene, {.splits = 2, .seed = seed}, kernels);
+    const DeviceOutput result = run_on_device(scene, {.splits = 2, .seed = seed, .gathers = plant.gathers}, kernels);
     if (plant.findings.empty()) {
       EXPECT_TRUE(result.reports.empty()) << "not for its numbers: " << result.text();
       if (!wrong_numbers(scene, reference, result).empty()) return;
@@ -76,6 +77,8 @@ const Plant kPlants[] = {
     {"cleared_without_proxy_fence", {Finding::proxy}},
     {"dead_rows_kept", {}, false},  // with masks, what keeps anomalies apart clears NaN too
     {"expects_too_little", {Finding::deadlock}},
+    {"gathered_without_proxy_fence", {Finding::proxy}, true, true},
+    {"gathered_without_wait", {Finding::race}, true, true},
     {"live_anomaly_spreads", {}},
     {"part_not_merged", {}},
     {"queries_without_barrier", {Finding::race, Finding::proxy}},
@@ -97,11 +100,11 @@ INSTANTIATE_TEST_SUITE_P(Sm90, PlantedDecode, testing::ValuesIn(kPlants),
                          [](const auto& each) { return std::string(each.param.name); });
 
 TEST(PlantedDecodeScene, IsRightWithoutDefects) {
-  for (const bool masked : {true, false}) {
+  for (const auto& [masked, gathers] : {std::pair{true, false}, {false, false}, {true, true}}) {
     const Scene scene = make_scene(masked);
     const ReferenceResult reference = scene.reference();
     for (uint64_t seed = 1; seed <= 5; ++seed) {
-      const DeviceOutput result = run_on_device(scene, {.splits = 2, .seed = seed});
+      const DeviceOutput result = run_on_device(scene, {.splits = 2, .seed = seed, .gathers = gathers});
       EXPECT_TRUE(result.reports.empty()) << result.text();
       EXPECT_EQ(wrong_numbers(scene, reference, result), "");
     }

@@ -36,7 +36,7 @@ Origin Sources::origin_of(const emulator::ptx::Module& module, const emulator::p
   const auto file_of = [&](const emulator::ptx::SourceLine& line) {
     return line.file < module.files.size() ? in_sources(module.files[line.file]) : std::string();
   };
-  while (at.caller != 0 && file_of(at).starts_with("src/ptx/")) at = module.callers[at.caller];
+  while (at.caller != 0 && !file_of(at).starts_with("src/sm90/")) at = module.callers[at.caller];
   Origin origin{file_of(at), at.line, ""};
   const std::vector<std::string>& lines = lines_of(origin.file);
   if (at.line >= 1 && at.line <= lines.size()) origin.text = lines[at.line - 1];

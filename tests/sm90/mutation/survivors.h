@@ -10,7 +10,7 @@
 
 namespace flash_mla::test {
 
-/// Where an instruction comes from: the innermost line that is not a wrapper of src/ptx, as its text, so that a list of
+/// Where an instruction comes from: the innermost line of src/sm90, not of a wrapper, as its text, so that a list of
 /// them outlives changes elsewhere in the file.
 struct Origin {
   std::string file;  // from the root of the sources: "src/sm90/decode.cuh"

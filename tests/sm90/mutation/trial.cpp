@@ -57,18 +57,33 @@ Trial::Trial(const std::string& kernel) {
   // Many tiles, two units a part, tails with NaN behind them.
   add(spec(2, 8, {290, 130, 70, 65}), {.splits = 2});
   // One part that has everything to do, also units without keys.
-  add(spec(1, 40, {1, 0, 192, 64}), {.parts = 1});
-  // Small boxes, masks, sinks, NaN in a key that one token sees.
+  add(spec(1, 40, {0, 1, 192, 64, 0}), {.parts = 1});
+  // Small boxes, masks, sinks.
   SceneSpec masked = spec(2, 8, {290, 130, 70, 65});
   masked.mask = {true, 200, 3};
   masked.shape.page_size = 16;
-  Scene scene(masked);
-  scene.set_key(3, 64, 0, 20, std::numeric_limits<double>::quiet_NaN());
-  runs_.emplace_back(std::move(scene), DeviceRun{.splits = 3});
-  // Results in float32, pointers that are aligned to an element only.
-  SceneSpec whole = spec(1, 70, {130});
-  whole.shape.out_dtype = DType::float32;
-  add(whole, {.splits = 2, .unaligned = true});
+  add(masked, {.splits = 3});
+  // NaN in keys that some tokens do not see, in both groups' columns and in all four rows of the loop that looks for
+  // them; in the first tile of a part, and in a later one.
+  for (const int parts : {1, 4}) {
+    SceneSpec anomalous = spec(16, 4, {80});
+    anomalous.mask = {true, 0, 0};
+    Scene scene(anomalous);
+    for (const int key : {65, 69, 73, 77}) {
+      for (const int64_t column : {int64_t{20} + key, shape.d_v - 20 - key}) {
+        scene.set_key(0, key, 0, column, std::numeric_limits<double>::quiet_NaN());
+      }
+    }
+    runs_.emplace_back(std::move(scene), DeviceRun{.parts = parts, .splits = 2});
+  }
+  // Rows that no tensor map fits are gathered, by aligned copies and by others; results in float32.
+  SceneSpec paged = spec(1, 70, {200, 31});
+  paged.shape.page_size = 12;
+  add(paged, {.parts = 1, .splits = 2});
+  SceneSpec padded = spec(1, 70, {130});
+  padded.shape.out_dtype = DType::float32;
+  padded.spread = Spread::padded;
+  add(padded, {.splits = 2});
 }
 Trial::~Trial() = default;
 Trial::Trial(Trial&&) noexcept = default;
