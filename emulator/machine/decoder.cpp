@@ -49,7 +49,7 @@ std::variant<std::unique_ptr<Program>, ptx::Error> decode(const ptx::Module& mod
 uint32_t Program::launch_registers() const {
   if (max_registers != 0) return max_registers;
   const std::array<uint32_t, 3>& threads = required_threads[0] != 0 ? required_threads : max_threads;
-  const uint64_t count = uint64_t{threads[0]} * threads[1] * threads[2];
+  const uint64_t count = uint64_t{threads[0]} * threads[1] * threads[2] * min_ctas;
   if (count == 0) return 0;
   constexpr uint32_t kMost = 255, kStep = 8;
   return std::min(kMost, static_cast<uint32_t>(kRegisters / count) / kStep * kStep);
@@ -77,6 +77,7 @@ void Decoder::run() {
   program_.required_threads = function_.required_threads;
   program_.cluster = function_.cluster;
   program_.max_registers = function_.max_registers;
+  program_.min_ctas = function_.min_ctas;
   for (const ptx::Variable& parameter : function_.parameters) {
     const uint32_t offset = align_up(program_.parameter_bytes, parameter.align);
     program_.parameters.push_back({offset, static_cast<uint32_t>(parameter.size)});

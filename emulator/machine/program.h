@@ -52,10 +52,10 @@ struct Program {
   uint32_t static_shared_end = kSharedStart;  // where dynamic shared memory starts
   uint32_t local_bytes = 0;                   // a thread
   std::array<uint32_t, 3> max_threads{}, required_threads{}, cluster{};
-  uint32_t max_registers = 0;
+  uint32_t max_registers = 0, min_ctas = 0;
 
-  /// What ptxas gives a thread of a kernel with setmaxnreg: .maxnreg, or as many as fit for .maxntid or .reqntid. 0:
-  /// none of these is there, and ptxas would ignore setmaxnreg.
+  /// What ptxas gives a thread of a kernel with setmaxnreg: .maxnreg, or as many as fit for .minnctapersm CTAs of
+  /// .maxntid or .reqntid threads. 0: the kernel does not say, and ptxas would ignore setmaxnreg (C7508).
   [[nodiscard]] uint32_t launch_registers() const;
   [[nodiscard]] std::string where(uint32_t op) const;  // "line 12: ld.global.f32 (kernel.cu:40)"
 };

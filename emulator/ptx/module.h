@@ -82,6 +82,7 @@ struct Function {
   std::array<uint32_t, 3> required_threads{};  // .reqntid, 0: none
   std::array<uint32_t, 3> cluster{};           // .reqnctapercluster, 0: none
   uint32_t max_registers = 0;                  // .maxnreg, 0: none
+  uint32_t min_ctas = 0;                       // .minnctapersm, 0: none
 };
 
 struct Module {

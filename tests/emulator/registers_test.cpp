@@ -23,7 +23,7 @@ Result run_groups(const std::string& first_group, const std::string& others, con
 }
 
 constexpr const char *kGive = "setmaxnreg.dec.sync.aligned.u32 24;", *kTake = "setmaxnreg.inc.sync.aligned.u32 240;";
-constexpr const char* kBound = ".maxntid 384, 1, 1";
+constexpr const char* kBound = ".maxntid 384, 1, 1 .minnctapersm 1";
 
 TEST(Registers, WarpsWaitForWhatOthersGive) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
@@ -46,7 +46,7 @@ TEST(Registers, AreNotTakenByGivingOrGivenByTaking) {
 }
 
 TEST(Registers, WithoutABoundNobodyKnowsWhatWarpsStartWith) {
-  EXPECT_TRUE(run_groups("", kTake, "", 1).clean());
+  for (const char* bound : {"", ".maxntid 384, 1, 1"}) EXPECT_TRUE(run_groups("", kTake, bound, 1).clean());
 }
 
 }  // namespace
