@@ -22,6 +22,14 @@ sm90::Element element_of(DType dtype) {
   return dtype == DType::bfloat16 ? sm90::Element::bfloat16 : sm90::Element::float16;
 }
 
+/// Query rows of every sequence and KV head; 0 where they differ, as with ragged q, whose plans have s_q = 0.
+int64_t rows_of(const DecodeShape& shape) {
+  return shape.s_q * (shape.h_q / shape.h_kv);
+}
+sm90::DecodeKernel kernel_of(const DecodeShape& shape) {
+  return sm90::decode_kernel(element_of(shape.dtype), shape.d, shape.d_v, rows_of(shape));
+}
+
 RowStrides row_strides(const Problem& problem, const ConstTensor& rows) {
   return {problem.ragged ? 0 : rows.strides[0], problem.token_stride(rows), problem.head_stride(rows)};
 }
@@ -132,10 +140,9 @@ Status bind_plan(const DecodeShape& shape, int& num_workers, int& device) {
   if (!found.ok()) return found.status();
   const Result<int> sms = num_sms(found.value());
   if (!sms.ok()) return sms.status();
-  const sm90::Element element = element_of(shape.dtype);
-  for (const auto& [name, bytes] :
-       {std::pair{sm90::decode_kernel_name(element, shape.d, shape.d_v), sm90::decode_shared_bytes(shape.d)},
-        std::pair{sm90::merge_kernel_name(element), int64_t{0}}}) {
+  const sm90::DecodeKernel kernel = kernel_of(shape);
+  for (const auto& [name, bytes] : {std::pair{kernel.name, kernel.shared_bytes},
+                                    std::pair{sm90::merge_kernel_name(element_of(shape.dtype)), int64_t{0}}}) {
     const Result<Function> loaded = function(found.value(), name, bytes);
     if (!loaded.ok()) return loaded.status();
   }
@@ -167,10 +174,9 @@ Status decode(const PlanState& plan, const Problem& problem, const DecodeArgs& a
     return core::error(StatusCode::unsupported, "k_cache has {} pages: sm90 takes at most {}", problem.num_pages,
                        kLargest32);
   }
-  const sm90::Element element = element_of(problem.shape.dtype);
-  const auto shared_bytes = static_cast<uint32_t>(sm90::decode_shared_bytes(problem.shape.d));
-  const Result<Function> kernel =
-      function(here, sm90::decode_kernel_name(element, problem.shape.d, problem.shape.d_v), shared_bytes);
+  const sm90::DecodeKernel chosen = kernel_of(plan.shape);
+  const auto shared_bytes = static_cast<uint32_t>(chosen.shared_bytes);
+  const Result<Function> kernel = function(here, chosen.name, shared_bytes);
   if (!kernel.ok()) return kernel.status();
   auto* const workspace = static_cast<char*>(args.workspace);
   sm90::DecodeParams params = decode_params(plan, problem, workspace);
@@ -179,12 +185,12 @@ Status decode(const PlanState& plan, const Problem& problem, const DecodeArgs& a
   void* decode_arguments[] = {&map, &params};
   const auto stream = static_cast<Stream>(args.stream);
   FLASH_MLA_RETURN_IF_ERROR(check(*here.driver,
-                                  here.driver->launch(kernel.value(), plan.num_workers, 1, 1, sm90::kDecodeThreads, 1,
-                                                      1, shared_bytes, stream, decode_arguments, nullptr),
+                                  here.driver->launch(kernel.value(), plan.num_workers, 1, 1, chosen.threads, 1, 1,
+                                                      shared_bytes, stream, decode_arguments, nullptr),
                                   "cuLaunchKernel"));
   if (plan.device.num_merges == 0) return {};
 
-  const Result<Function> merge = function(here, sm90::merge_kernel_name(element), 0);
+  const Result<Function> merge = function(here, sm90::merge_kernel_name(element_of(plan.shape.dtype)), 0);
   if (!merge.ok()) return merge.status();
   sm90::MergeParams merge_params{};
   merge_params.outputs = params.outputs;
@@ -194,8 +200,8 @@ Status decode(const PlanState& plan, const Problem& problem, const DecodeArgs& a
   merge_params.d_v = static_cast<int32_t>(problem.shape.d_v);
   void* merge_arguments[] = {&merge_params};
   return check(*here.driver,
-               here.driver->launch(merge.value(), plan.device.num_merges, sm90::kMergeBlocks, 1, sm90::kMergeThreads, 1,
-                                   1, 0, stream, merge_arguments, nullptr),
+               here.driver->launch(merge.value(), plan.device.num_merges, sm90::merge_blocks(rows_of(plan.shape)), 1,
+                                   sm90::kMergeThreads, 1, 1, 0, stream, merge_arguments, nullptr),
                "cuLaunchKernel");
 }
 

@@ -14,8 +14,9 @@ namespace flash_mla::cuda {
 /// Errors: unsupported (a dtype or widths that there is no kernel for).
 Status check_shape(const DecodeShape& shape);
 
-/// The device of the current context, its streaming multiprocessors for num_workers = 0. Loads the kernels there, so
-/// that decode does nothing for the first time. Errors: those of current(), and device_error.
+/// For ragged q `shape` has s_q = 0, as a plan's. The device of the current context, its streaming multiprocessors for
+/// num_workers = 0. Loads the kernels there, so that decode does nothing for the first time. Errors: those of
+/// current(), and device_error.
 Status bind_plan(const DecodeShape& shape, int& num_workers, int& device);
 
 /// Copies the plan's tables to the workspace, in the stream's order.

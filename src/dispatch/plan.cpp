@@ -191,7 +191,9 @@ Result<Runner> check(const PlanSpec& spec) {
   FLASH_MLA_RETURN_IF_ERROR(check_block_count(spec, dispatch::tiling_of(spec.shape, on_cuda).most_rows));
   if (on_cuda) {
     FLASH_MLA_RETURN_IF_ERROR(cuda::check_shape(spec.shape));
-    FLASH_MLA_RETURN_IF_ERROR(cuda::bind_plan(spec.shape, runner.num_workers, runner.device));
+    DecodeShape shape = spec.shape;
+    if (spec.cu_seqlens_q != nullptr) shape.s_q = 0;
+    FLASH_MLA_RETURN_IF_ERROR(cuda::bind_plan(shape, runner.num_workers, runner.device));
   } else if (runner.num_workers == 0) {
     runner.num_workers = default_num_workers();
   }

@@ -45,6 +45,17 @@ __device__ __forceinline__ void store_matrices(void* row, const uint32_t (&regis
                "r"(registers[0]), "r"(registers[1]), "r"(registers[2]), "r"(registers[3])
                : "memory");
 }
+/// Stores two or four such matrices transposed: rows in memory are what columns are in registers.
+__device__ __forceinline__ void store_transposed(void* row, const uint32_t (&registers)[2]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1, %2};" ::"r"(shared_address(row)),
+               "r"(registers[0]), "r"(registers[1])
+               : "memory");
+}
+__device__ __forceinline__ void store_transposed(void* row, const uint32_t (&registers)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
+               "r"(registers[0]), "r"(registers[1]), "r"(registers[2]), "r"(registers[3])
+               : "memory");
+}
 /// Loads four such matrices.
 __device__ __forceinline__ void load_matrices(const void* row, uint32_t (&registers)[4]) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"

@@ -20,6 +20,13 @@ __device__ __forceinline__ float log2(float x) {
   return result;
 }
 
+/// To 2^-23 relative, for what is no denormal number.
+__device__ __forceinline__ float reciprocal(float x) {
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
 /// Rounds to two elements of 16 bits, `low` in the low half.
 template <sm90::Element kElement>
 __device__ __forceinline__ uint32_t packed(float low, float high) {

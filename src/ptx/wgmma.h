@@ -29,6 +29,11 @@ __device__ __forceinline__ void wgmma_pin(float (&d)[kCount]) {
   for (float& element : d) asm volatile("" : "+f"(element)::"memory");
 }
 template <int kRows, int kColumns>
+__device__ __forceinline__ void wgmma_pin(float (&d)[kRows][kColumns]) {
+#pragma unroll
+  for (auto& row : d) wgmma_pin(row);
+}
+template <int kRows, int kColumns>
 __device__ __forceinline__ void wgmma_pin(uint32_t (&a)[kRows][kColumns]) {
 #pragma unroll
   for (auto& row : a) {

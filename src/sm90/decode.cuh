@@ -43,20 +43,20 @@ struct Decode {
   Shared& shared;
   uint32_t step = 0;  // tiles since the kernel began
 
-  __device__ uint32_t stage() const { return step % kStages; }
+  __device__ uint32_t slot(int chunk) const { return step % kStages * kChunks + chunk; }
   static __device__ bool is_first_lane() { return threadIdx.x % 32 == 0; }
 
   __device__ void wait_until_full(int chunk) const {
-    ptx::mbarrier_wait(&shared.full[stage()][chunk], step / kStages % 2);
+    ptx::mbarrier_wait(&shared.full[slot(chunk)], step / kStages % 2);
   }
   __device__ void release(int first, int count) const {
     if (!is_first_lane()) return;
-    for (int chunk = first; chunk < first + count; ++chunk) ptx::mbarrier_arrive(&shared.empty[stage()][chunk]);
+    for (int chunk = first; chunk < first + count; ++chunk) ptx::mbarrier_arrive(&shared.empty[slot(chunk)]);
   }
 
   __device__ void start_scores(float (&scores)[32]) const {
     const uint64_t queries = ptx::matrix_descriptor(ptx::shared_address(shared.queries), 16);
-    const uint64_t keys = ptx::matrix_descriptor(ptx::shared_address(shared.keys[stage()]), 16);
+    const uint64_t keys = ptx::matrix_descriptor(ptx::shared_address(shared.keys[slot(0)]), 16);
 #pragma unroll
     for (int position = 0; position < kChunks; ++position) {
       const int chunk = chunk_at<kChunks, kValueChunks>(position);
@@ -81,7 +81,7 @@ struct Decode {
     for (int i = static_cast<int>(threadIdx.x) % kGroupThreads; i < dead * 8 * kOwnChunks; i += kGroupThreads) {
       const int chunk = first_chunk + i / 8 % kOwnChunks, number = i / 8 / kOwnChunks;
       const int row = number < tile.begin ? number : number - tile.begin + tile.end;
-      *reinterpret_cast<uint4*>(shared.keys[stage()][chunk] + row * 128 + i % 8 * 16) = {0, 0, 0, 0};
+      *reinterpret_cast<uint4*>(shared.keys[slot(chunk)] + row * 128 + i % 8 * 16) = {0, 0, 0, 0};
     }
     if constexpr (!planted(Defect::cleared_without_proxy_fence)) ptx::async_proxy_fence();
     ptx::named_barrier_sync(barrier, kGroupThreads);
@@ -92,7 +92,7 @@ struct Decode {
                            uint32_t barrier) const {
     clear_dead_rows(tile, first_chunk, barrier);
     if (!rows_differ(params, unit, tile) || planted(Defect::live_anomaly_spreads)) return;
-    auto& chunks = *reinterpret_cast<uint8_t(*)[kOwnChunks][kChunkBytes]>(shared.keys[stage()][first_chunk]);
+    auto& chunks = *reinterpret_cast<uint8_t(*)[kOwnChunks][kChunkBytes]>(shared.keys[slot(first_chunk)]);
     set_anomalies_apart<kElement>(params, unit, tile, chunks, sums, barrier);
   }
 
@@ -136,7 +136,7 @@ struct Decode {
 
   /// Starts sums += weights * values of the group's columns.
   __device__ void start_values(float (&sums)[kSums], uint32_t (&weights)[4][4], int first_chunk) const {
-    const uint64_t values = ptx::matrix_descriptor(ptx::shared_address(shared.keys[stage()][first_chunk]), kChunkBytes);
+    const uint64_t values = ptx::matrix_descriptor(ptx::shared_address(shared.keys[slot(first_chunk)]), kChunkBytes);
     ptx::wgmma_pin(sums);
     ptx::wgmma_pin(weights);
     ptx::wgmma_fence();
@@ -254,7 +254,7 @@ struct Decode {
     bool has_handed_over = false;
     for (int32_t u = params.part_begin[blockIdx.x]; u < params.part_begin[blockIdx.x + 1]; ++u) {
       const Unit& unit = params.units[u];  // read again where it is used: registers are dear
-      load_queries<kWidth, kMultiplyingThreads>(params, unit, shared);
+      load_queries<kWidth, kMultiplyingThreads / 32, kTileRows>(params, unit, shared.queries);
       if constexpr (!planted(Defect::queries_without_barrier)) {
         ptx::named_barrier_sync(kQueriesLoaded, kMultiplyingThreads);
       }
@@ -271,18 +271,8 @@ struct Decode {
   __device__ void initialise(const void* map) const {
     const bool gathers = params.gathers != 0;
     if (!gathers) ptx::prefetch_tensor_map(map);
-    for (int stage = 0; stage < kStages; ++stage) {
-      for (int chunk = 0; chunk < kChunks; ++chunk) {
-        ptx::mbarrier_init(&shared.full[stage][chunk], gathers ? kGatheringWarps : 1);
-        ptx::mbarrier_init(&shared.empty[stage][chunk], kWarpsPerGroup);
-      }
-    }
-    ptx::mbarrier_init_fence();
+    initialise_slots(shared, gathers ? kGatheringWarps : 1, kWarpsPerGroup);
   }
-};
-
-struct alignas(64) TensorMapBytes {
-  uint8_t bytes[128];
 };
 
 template <Element kElement, int kWidth, int kValueWidth>
@@ -296,7 +286,7 @@ __device__ __forceinline__ void decode(const TensorMapBytes& map, const DecodePa
   if (threadIdx.x >= kMultiplyingThreads) {
     ptx::give_up_registers<40>();
     if (params.gathers != 0) {
-      KeyGatherer<kWidth, Kernel::kChunks, Kernel::kValueChunks>(params, kernel.shared).run();
+      KeyGatherer<kWidth, Kernel::kChunks, Kernel::kValueChunks, typename Kernel::Shared>(params, kernel.shared).run();
     } else if (threadIdx.x < kMultiplyingThreads + 32) {
       load_keys<Kernel::kChunks, Kernel::kValueChunks>(&map, params, kernel.shared);
     }

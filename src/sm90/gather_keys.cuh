@@ -15,11 +15,10 @@ inline constexpr int kGatheringWarps = 4;
 
 /// Each warp has 16 rows of every tile, each lane 16 bytes of four of them. A chunk is a group of copies; groups under
 /// way are announced in order, an arrival a warp, when there are kAhead of them or nothing else can be done.
-template <int kWidth, int kChunks, int kValueChunks>
+template <int kWidth, int kChunks, int kValueChunks, class Shared>
 class KeyGatherer {
  public:
-  __device__ KeyGatherer(const DecodeParams& params, SharedMemory<kChunks>& shared)
-      : params_(params), shared_(shared) {}
+  __device__ KeyGatherer(const DecodeParams& params, Shared& shared) : params_(params), shared_(shared) {}
 
   __device__ void run() {
     for (int32_t u = params_.part_begin[blockIdx.x]; u < params_.part_begin[blockIdx.x + 1]; ++u) {
@@ -37,6 +36,7 @@ class KeyGatherer {
   static __device__ uint32_t lane() { return threadIdx.x % 32; }
   static __device__ uint32_t row_of(int i) { return threadIdx.x % 128 / 32 * 16 + i * 4 + lane() / 8; }
   static __device__ int chunk_of(uint32_t count) { return chunk_at<kChunks, kValueChunks>(count % kChunks); }
+  static __device__ Slot slot_of_chunk(uint32_t count) { return slot_of<Shared>(count / kChunks, chunk_of(count)); }
 
   /// Null: not the unit's, or a page that is not there. Zeros are read then.
   __device__ const char* row_address(const Unit& unit, const Tile& tile, int row) const {
@@ -65,7 +65,7 @@ class KeyGatherer {
 
   __device__ void copy_chunk(const char* const (&rows)[kRows]) const {
     const int chunk = chunk_of(begun_), column = chunk * kChunkColumns + static_cast<int>(lane() % 8) * 8;
-    uint8_t* const to = shared_.keys[begun_ / kChunks % kStages][chunk];
+    uint8_t* const to = shared_.keys[slot_of_chunk(begun_).index];
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
       const bool present = rows[i] != nullptr && column < kWidth;
@@ -83,11 +83,10 @@ class KeyGatherer {
 
   /// The chunk's last reader may itself wait for a chunk that is under way: announce those first.
   __device__ void wait_for_room() {
-    uint64_t* const empty = &shared_.empty[begun_ / kChunks % kStages][chunk_of(begun_)];
-    const uint32_t parity = begun_ / kChunks / kStages % 2 ^ 1;
-    if (ptx::mbarrier_is_complete(empty, parity)) return;
+    const Slot slot = slot_of_chunk(begun_);
+    if (ptx::mbarrier_is_complete(&shared_.empty[slot.index], slot.parity ^ 1)) return;
     announce<0>();
-    ptx::mbarrier_wait(empty, parity);
+    ptx::mbarrier_wait(&shared_.empty[slot.index], slot.parity ^ 1);
   }
 
   /// All but the last kLeft groups. Copies are ordinary writes: what wgmma is to read needs a fence.
@@ -97,12 +96,12 @@ class KeyGatherer {
     if constexpr (!planted(Defect::gathered_without_proxy_fence)) ptx::async_proxy_fence();
     __syncwarp();
     for (; announced_ + kLeft < begun_; ++announced_) {
-      if (lane() == 0) ptx::mbarrier_arrive(&shared_.full[announced_ / kChunks % kStages][chunk_of(announced_)]);
+      if (lane() == 0) ptx::mbarrier_arrive(&shared_.full[slot_of_chunk(announced_).index]);
     }
   }
 
   const DecodeParams& params_;
-  SharedMemory<kChunks>& shared_;
+  Shared& shared_;
   uint32_t begun_ = 0, announced_ = 0;  // chunks since the kernel began
 };
 

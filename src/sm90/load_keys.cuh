@@ -7,6 +7,20 @@
 
 namespace flash_mla::sm90 {
 
+struct alignas(64) TensorMapBytes {
+  uint8_t bytes[128];
+};
+
+/// By one thread, before any other uses the slots: `filling` and `emptying` warps arrive for each.
+template <class Shared>
+__device__ void initialise_slots(Shared& shared, uint32_t filling, uint32_t emptying) {
+  for (uint32_t slot = 0; slot < Shared::kSlots; ++slot) {
+    ptx::mbarrier_init(&shared.full[slot], filling);
+    ptx::mbarrier_init(&shared.empty[slot], emptying);
+  }
+  ptx::mbarrier_init_fence();
+}
+
 /// The order in which chunks are wanted. One that holds no values comes first: it is the first to be free again.
 template <int kChunks, int kValueChunks>
 constexpr int chunk_at(int position) {
@@ -16,8 +30,8 @@ constexpr int chunk_at(int position) {
 /// A tile consists of kTileKeys / box_rows boxes a chunk, each within a page; lane i loads box i. A box that the unit
 /// needs no key of is loaded from behind the last page, where all is zero: its entry of the page table may hold
 /// anything.
-template <int kChunks, int kValueChunks>
-__device__ void load_keys(const void* map, const DecodeParams& params, SharedMemory<kChunks>& shared) {
+template <int kChunks, int kValueChunks, class Shared>
+__device__ void load_keys(const void* map, const DecodeParams& params, Shared& shared) {
   const uint32_t lane = threadIdx.x % 32;
   const int32_t rows = static_cast<int32_t>(box_rows(params.page_size));
   const bool loads = lane * rows < kTileKeys;
@@ -35,17 +49,16 @@ __device__ void load_keys(const void* map, const DecodeParams& params, SharedMem
         row = key % params.page_size;
         if (planted(Defect::wrong_page) && i == 1) page = table[0];
       }
-      const uint32_t stage = step % kStages, parity = step / kStages % 2;
 #pragma unroll 1
       for (int position = 0; position < kChunks; ++position) {
         const int chunk = chunk_at<kChunks, kValueChunks>(position);
-        ptx::mbarrier_wait(&shared.empty[stage][chunk], parity ^ (planted(Defect::wrong_parity) ? 0 : 1));
-        uint64_t* const full = &shared.full[stage][chunk];
+        const auto [slot, parity] = slot_of<Shared>(step, chunk);
+        ptx::mbarrier_wait(&shared.empty[slot], parity ^ (planted(Defect::wrong_parity) ? 0 : 1));
+        uint64_t* const full = &shared.full[slot];
         if (lane == 0) ptx::mbarrier_arrive_expecting(full, planted(Defect::expects_too_little) ? 4096 : kChunkBytes);
         __syncwarp();
         if (loads) {
-          ptx::load_box(shared.keys[stage][chunk] + first * 128, map, full, chunk * kChunkColumns, row, unit.kv_head,
-                        page);
+          ptx::load_box(shared.keys[slot] + first * 128, map, full, chunk * kChunkColumns, row, unit.kv_head, page);
         }
       }
     }

@@ -2,12 +2,13 @@
 // the device's compiler; no CUDA header is needed.
 //
 // What the host provides
-// - The fat binary's kernels by decode_kernel_name() and merge_kernel_name(). A decode is at most two launches on one
-//   stream: decode, then, if there are merges, merge.
-// - decode: grid (num_parts, 1, 1), block (kDecodeThreads, 1, 1), decode_shared_bytes(d) bytes of dynamic shared memory
-//   (CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES has to be raised to it), no cluster. Parameters, in order: the
-//   tensor map by value (128 bytes, aligned to 64), DecodeParams by value.
-// - merge: grid (num_merges, kMergeBlocks, 1), block (kMergeThreads, 1, 1), no dynamic shared memory. Parameter:
+// - The fat binary's kernels by decode_kernel() and merge_kernel_name(). A decode is at most two launches on one
+// stream:
+//   decode, then, if there are merges, merge.
+// - decode: grid (num_parts, 1, 1), block (DecodeKernel::threads, 1, 1), DecodeKernel::shared_bytes of dynamic shared
+//   memory (CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES has to be raised to it), no cluster. Parameters, in order:
+//   the tensor map by value (128 bytes, aligned to 64), DecodeParams by value.
+// - merge: grid (num_merges, merge_blocks(rows), 1), block (kMergeThreads, 1, 1), no dynamic shared memory. Parameter:
 //   MergeParams by value.
 // - The tensor map of the k cache (cuTensorMapEncodeTiled): element type of the cache (BFLOAT16 or FLOAT16), rank 4,
 //   extents {d, page_size, h_kv, num_pages}, byte strides {token, KV head, page}, box {kChunkColumns,
@@ -34,6 +35,11 @@ inline constexpr int kDecodeThreads = 384;  // two warpgroups that multiply, one
 inline constexpr int kMergeThreads = 256;
 inline constexpr int kMergeRows = kMergeThreads / 32;  // a row a warp
 inline constexpr int kMergeBlocks = kTileRows / kMergeRows;
+
+/// Rows that the kernels for few rows pad to: theirs are calls whose rows are a single tile.
+inline constexpr int kFewRows[] = {8, 16, 32};
+inline constexpr int kFewRowsThreads = 256;  // a warpgroup that multiplies, one that brings keys
+inline constexpr int64_t kMaxShared = 232448;
 
 enum class Element : int32_t { bfloat16 = 0, float16 = 1 };
 
@@ -88,10 +94,64 @@ constexpr int64_t chunks(int64_t d) {
   return (d + kChunkColumns - 1) / kChunkColumns;
 }
 
-/// Dynamic shared memory of the decode kernel: query rows, two tiles of keys, probabilities, and 3 KiB for the rest
-/// (its parts, and room to align them to 1024 bytes). src/sm90/shared_memory.h asserts it.
+/// Dynamic shared memory of the decode kernel for many rows: query rows, two tiles of keys, probabilities, and 3 KiB
+/// for the rest (its parts, and room to align them to 1024 bytes). src/sm90/shared_memory.h asserts it.
 constexpr int64_t decode_shared_bytes(int64_t d) {
   return 3 * chunks(d) * kTileRows * kChunkColumns * 2 + kTileRows * kTileKeys * 2 + 3072;
+}
+
+/// The least of kFewRows that holds as many; 0: none.
+constexpr int few_rows(int64_t rows) {
+  for (const int padded : kFewRows) {
+    if (rows > 0 && rows <= padded) return padded;
+  }
+  return 0;
+}
+/// Chunks of keys that fit beside the queries, weights and their remainders, and 1 KiB to align them. Of each row: two
+/// figures a warp, its limits and where it goes; of each chunk: two mbarriers (src/sm90/few_rows_memory.h asserts it).
+constexpr int64_t few_rows_slots(int64_t d, int64_t rows) {
+  const int64_t row_bytes = (chunks(d) + 2) * kChunkColumns * 2 + 2 * 4 * 4 + 8 + 8;
+  return (kMaxShared - 1024 - rows * row_bytes) / (kTileKeys * kChunkColumns * 2 + 2 * 8);
+}
+
+#define FLASH_MLA_FEW_ROWS_NAME(d, d_v, rows)                           \
+  return bf16 ? "flash_mla_sm90_decode_bf16_" #d "_" #d_v "_rows" #rows \
+              : "flash_mla_sm90_decode_fp16_" #d "_" #d_v "_rows" #rows
+#define FLASH_MLA_FEW_ROWS_NAMES(width, value_width)                 \
+  if (d == width && d_v == value_width) {                            \
+    if (rows == 8) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 8);   \
+    if (rows == 16) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 16); \
+    if (rows == 32) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 32); \
+  }
+/// For `rows` of kFewRows.
+constexpr const char* few_rows_kernel_name(Element element, int64_t d, int64_t d_v, int64_t rows) {
+  const bool bf16 = element == Element::bfloat16;
+  FLASH_MLA_FEW_ROWS_NAMES(576, 512)
+  FLASH_MLA_FEW_ROWS_NAMES(512, 512)
+  FLASH_MLA_FEW_ROWS_NAMES(320, 256)
+  FLASH_MLA_FEW_ROWS_NAMES(288, 256)
+  return nullptr;
+}
+#undef FLASH_MLA_FEW_ROWS_NAMES
+#undef FLASH_MLA_FEW_ROWS_NAME
+
+struct DecodeKernel {
+  const char* name;
+  int32_t threads;
+  int64_t shared_bytes;
+};
+
+/// For calls of `rows` query rows (s_q * group) a sequence and KV head; 0: they differ, as with ragged q. Which kernel
+/// follows from the shape alone, so that a sequence's bits do not depend on the rest of the batch.
+constexpr DecodeKernel decode_kernel(Element element, int64_t d, int64_t d_v, int64_t rows) {
+  const int64_t few = few_rows(rows);
+  if (few > 0) return {few_rows_kernel_name(element, d, d_v, few), kFewRowsThreads, kMaxShared};
+  return {decode_kernel_name(element, d, d_v), kDecodeThreads, decode_shared_bytes(d)};
+}
+
+/// The merge's blocks for row blocks of such calls.
+constexpr uint32_t merge_blocks(int64_t rows) {
+  return rows > 0 && rows < kTileRows ? static_cast<uint32_t>((rows + kMergeRows - 1) / kMergeRows) : kMergeBlocks;
 }
 
 /// One piece of work: up to kTileRows query rows of one sequence and KV head over keys [begin[0], end[0]) and

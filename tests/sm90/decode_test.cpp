@@ -176,17 +176,49 @@ TEST_P(Decode, IsAccurateAndCleanOverSeeds) {
   const Case& each = GetParam();
   const Scene scene = each.make_scene();
   const ReferenceResult reference = scene.reference();
-  std::optional<Output> first;
-  for (uint64_t seed = 1; seed <= 8; ++seed) {
-    DeviceRun how = each.run;
-    how.seed = seed;
-    DeviceOutput result = run_on_device(scene, how);
-    ASSERT_TRUE(result.reports.empty()) << "seed " << seed << ":\n" << result.text();
-    if (!first) {
-      EXPECT_TRUE(is_accurate(scene, result.output, reference, how.with_lse));
-      first.emplace(std::move(result.output));
-    } else {
-      EXPECT_TRUE(*first == result.output) << "other bits with seed " << seed;
+  for (const Path path : {Path::shipped, Path::many_rows}) {
+    if (path == Path::many_rows && !has_few_rows(scene)) continue;
+    SCOPED_TRACE(path == Path::shipped ? "what the shape leads to" : "the kernel for many rows");
+    std::optional<Output> first;
+    for (uint64_t seed = 1; seed <= 8; ++seed) {
+      DeviceRun how = each.run;
+      how.seed = seed;
+      how.path = path;
+      DeviceOutput result = run_on_device(scene, how);
+      ASSERT_TRUE(result.reports.empty()) << "seed " << seed << ":\n" << result.text();
+      if (!first) {
+        EXPECT_TRUE(is_accurate(scene, result.output, reference, how.with_lse));
+        first.emplace(std::move(result.output));
+      } else {
+        EXPECT_TRUE(*first == result.output) << "other bits with seed " << seed;
+      }
+    }
+  }
+}
+
+/// Every kernel for few rows: types, widths, and rows that fill its tile or are just too many for the one below.
+TEST(FewRows, EveryKernelIsAccurateAndClean) {
+  constexpr std::pair<int64_t, int64_t> kWidths[] = {{576, 512}, {512, 512}, {320, 256}, {288, 256}};
+  for (const auto& [d, d_v] : kWidths) {
+    for (const DType dtype : {kBf16, kFp16}) {
+      for (const int64_t heads : {8, 9, 16, 17, 32}) {
+        SCOPED_TRACE(testing::Message() << d << "/" << d_v << ", " << name_of(dtype) << ", " << heads << " heads");
+        // One CTA, which goes round the slots of keys several times.
+        const Scene scene({.shape = shape(d, d_v, dtype, 1, heads), .seqlens = {70, 420, 130}});
+        ASSERT_TRUE(has_few_rows(scene));
+        const ReferenceResult reference = scene.reference();
+        std::optional<Output> first;
+        for (uint64_t seed = 1; seed <= 3; ++seed) {
+          DeviceOutput result = run_on_device(scene, {.parts = 1, .splits = heads == 16 ? 3 : 1, .seed = seed});
+          ASSERT_TRUE(result.reports.empty()) << "seed " << seed << ":\n" << result.text();
+          if (!first) {
+            EXPECT_TRUE(is_accurate(scene, result.output, reference));
+            first.emplace(std::move(result.output));
+          } else {
+            EXPECT_TRUE(*first == result.output) << "other bits with seed " << seed;
+          }
+        }
+      }
     }
   }
 }

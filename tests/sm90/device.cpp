@@ -108,6 +108,12 @@ Work plan(const Scene& scene, const DeviceRun& how) {
   return work;
 }
 
+/// Of every sequence and KV head; 0: they differ.
+int64_t rows_of(const Scene& scene) {
+  const DecodeShape& shape = scene.spec().shape;
+  return scene.ragged() ? 0 : shape.s_q * (shape.h_q / shape.h_kv);
+}
+
 sm90::RowStrides strides_of(const ConstTensor& rows, bool ragged) {
   return ragged ? sm90::RowStrides{0, rows.strides[0], rows.strides[1]}
                 : sm90::RowStrides{rows.strides[0], rows.strides[1], rows.strides[2]};
@@ -226,6 +232,10 @@ bool DeviceOutput::found(machine::Finding finding) const {
   return std::ranges::any_of(reports, [&](const machine::Report& report) { return report.finding == finding; });
 }
 
+bool has_few_rows(const Scene& scene) {
+  return sm90::few_rows(rows_of(scene)) > 0;
+}
+
 DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& kernels) {
   const SceneSpec& spec = scene.spec();
   const DecodeShape& shape = spec.shape;
@@ -289,9 +299,11 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   machine::Reports reports;
   machine::LaunchShape launch;
   launch.grid = {static_cast<uint32_t>(how.parts), 1, 1};
-  launch.block = {sm90::kDecodeThreads, 1, 1};
-  launch.dynamic_shared = static_cast<uint32_t>(sm90::decode_shared_bytes(shape.d));
-  result.decode_kernel = sm90::decode_kernel_name(element, shape.d, shape.d_v);
+  const int64_t rows = how.path == Path::shipped ? rows_of(scene) : 0;
+  const sm90::DecodeKernel kernel = sm90::decode_kernel(element, shape.d, shape.d_v, rows);
+  launch.block = {static_cast<uint32_t>(kernel.threads), 1, 1};
+  launch.dynamic_shared = static_cast<uint32_t>(kernel.shared_bytes);
+  result.decode_kernel = kernel.name;
   const machine::Program& decode = kernels.find(result.decode_kernel);
   const Arguments decode_arguments = Arguments(decode).add(map).add(params);
   result.decode = machine::run(decode, launch, decode_arguments.bytes(), memory, options, reports);
@@ -304,7 +316,7 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
     merge.partial_out = params.partial_out;
     merge.partial_lse = params.partial_lse;
     merge.d_v = static_cast<int32_t>(shape.d_v);
-    launch.grid = {static_cast<uint32_t>(work.merges.size()), sm90::kMergeBlocks, 1};
+    launch.grid = {static_cast<uint32_t>(work.merges.size()), sm90::merge_blocks(rows), 1};
     launch.block = {sm90::kMergeThreads, 1, 1};
     launch.dynamic_shared = 0;
     result.merge_kernel = sm90::merge_kernel_name(element);

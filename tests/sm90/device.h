@@ -30,11 +30,18 @@ class Kernels {
 /// What ships.
 Kernels& shipped_kernels();
 
+/// The kernels for few rows have the rows of all sequences and KV heads in one tile.
+enum class Path {
+  shipped,    ///< what the shape leads to
+  many_rows,  ///< tiles of 64 rows, whatever the shape
+};
+
 struct DeviceRun {
   int parts = 2;         ///< CTAs
   int splits = 1;        ///< of every row block's keys
   int64_t quantum = 64;  ///< keys that parts of a split block are multiples of
   uint64_t seed = 1;
+  Path path = Path::shipped;
   bool with_lse = true;
   bool checks = true;
   uint64_t patience = 2'000'000;  ///< warp-instructions without progress
@@ -51,6 +58,9 @@ struct DeviceOutput {
   [[nodiscard]] std::string text() const;
   [[nodiscard]] bool found(emulator::machine::Finding finding) const;
 };
+
+/// Whether the shape leads to a kernel for few rows.
+bool has_few_rows(const Scene& scene);
 
 /// Plans as simply as can be (every block in equal parts), decodes and merges.
 DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& kernels = shipped_kernels());
