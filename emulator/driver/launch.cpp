@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "driver/counters_log.h"
 #include "driver/state.h"
 #include "support/format.h"
 
@@ -121,7 +122,10 @@ CUresult launch(State& all, const CUlaunchConfig& config, CUfunction function, v
   if (const CUresult bad = gather_parameters(program, parameters, extra, bytes)) return bad;
 
   machine::Reports reports;
-  all.counters.add(machine::run(program, shape, bytes, all.memory, options_of_environment(), reports));
+  const machine::Options options = options_of_environment();
+  const machine::Counters counters = machine::run(program, shape, bytes, all.memory, options, reports);
+  log_counters(program, shape, options, counters, reports);
+  all.counters.add(counters);
   ++all.launches;
   for (const machine::Report& report : reports.all()) {
     log(report);

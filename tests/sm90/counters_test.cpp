@@ -87,7 +87,8 @@ void expect_no_conflicts(const std::string& kernel, const Counters& counters) {
 }
 
 TEST_P(Costs, NoBankConflicts) {
-  for (SceneSpec spec : {spec_of(GetParam(), 64, {192, 33}), spec_of(GetParam(), 5, {70, 129}, 16)}) {
+  for (SceneSpec spec : {spec_of(GetParam(), 64, {192, 33}), spec_of(GetParam(), 2, {70, 129}, 16),
+                         spec_of(GetParam(), 5, {70, 129}), spec_of(GetParam(), 10, {70})}) {
     for (const bool masked : {false, true}) {
       if (masked) spec.mask = {true, 70, 5};
       spec.shape.s_q = masked ? 3 : 1;
@@ -102,15 +103,36 @@ TEST_P(Costs, NoBankConflicts) {
 TEST_P(Costs, ProductsAreThoseOfThePlan) {
   const Template& each = GetParam();
   constexpr uint64_t kTiles = 3 + 1 + 2;
-  const Counters counters = run(spec_of(each, 64, {192, 1, 65})).decode;
   const auto d = static_cast<uint64_t>(each.widths.d), d_v = static_cast<uint64_t>(each.widths.d_v);
-  const uint64_t scores = kTiles * 64 * 64 * d, values = 64 * 64 * d_v;
-  // Of bfloat16 tiles whose weights stand out, the remainders are multiplied too.
-  const uint64_t refined = (counters.tensor_macs - scores) / values - kTiles;
-  EXPECT_EQ(counters.tensor_macs, scores + (kTiles + refined) * values);
-  EXPECT_LE(refined, each.dtype == DType::bfloat16 ? kTiles : 0);
-  const uint64_t wgmmas_of_values = 2 * 4;  // two groups, 16 keys each
-  EXPECT_EQ(counters.wgmmas, kTiles * d / 16 + (kTiles + refined) * wgmmas_of_values);
+  for (const uint64_t heads : {64, 32, 16, 8}) {
+    const Counters counters = run(spec_of(each, static_cast<int64_t>(heads), {192, 1, 65})).decode;
+    const uint64_t scores = kTiles * 64 * heads * d, values = 64 * heads * d_v;
+    // Of bfloat16 tiles whose weights stand out, the remainders are multiplied too.
+    const uint64_t refined = (counters.tensor_macs - scores) / values - kTiles;
+    EXPECT_EQ(counters.tensor_macs, scores + (kTiles + refined) * values) << heads;
+    EXPECT_LE(refined, each.dtype == DType::bfloat16 ? kTiles : 0) << heads;
+    // Of 16 keys each: two groups' for many rows, 64 columns' for few.
+    const uint64_t wgmmas_of_values = 4 * (heads == 64 ? 2 : d_v / 64);
+    EXPECT_EQ(counters.wgmmas, kTiles * d / 16 + (kTiles + refined) * wgmmas_of_values) << heads;
+  }
+}
+
+TEST_P(Costs, EvenWeightsAreMultipliedOnceAfterAFewTiles) {
+  const Template& each = GetParam();
+  if (each.dtype != DType::bfloat16) return;
+  constexpr uint64_t kTiles = 10;
+  const auto d = static_cast<uint64_t>(each.widths.d), d_v = static_cast<uint64_t>(each.widths.d_v);
+  // Nearly equal weights: with 64 keys each is 1/64 of the sum, with 128 some are above 1/128, with 192 none is. Few
+  // rows: the tile's own sum is not counted, so that the third may be as the second.
+  for (const uint64_t heads : {64, 16}) {
+    SceneSpec spec = spec_of(each, static_cast<int64_t>(heads), {64 * kTiles});
+    spec.deviation = 0.05;
+    const Counters counters = run(spec, {.parts = 1}).decode;
+    const uint64_t scores = kTiles * 64 * heads * d, values = 64 * heads * d_v;
+    const uint64_t refined = (counters.tensor_macs - scores) / values - kTiles;
+    EXPECT_GE(refined, 2u) << heads;
+    EXPECT_LE(refined, heads == 64 ? 2u : 3u) << heads;
+  }
 }
 
 TEST_P(Costs, WaitsOfATile) {
@@ -124,6 +146,14 @@ TEST_P(Costs, WaitsOfATile) {
   const auto chunks = static_cast<uint64_t>(sm90::chunks(each.widths.d));
   const auto own = static_cast<uint64_t>(each.widths.d_v / sm90::kChunkColumns / 2);
   EXPECT_EQ(four.mbarrier_waits - three.mbarrier_waits, chunks + 4 * chunks + 4 * own);
+}
+
+TEST_P(Costs, WaitsOfATileOfFewRows) {
+  const Template& each = GetParam();
+  const Counters three = run(spec_of(each, 16, {192}), {.parts = 1}).decode;
+  const Counters four = run(spec_of(each, 16, {256}), {.parts = 1}).decode;
+  EXPECT_EQ(four.barrier_waits - three.barrier_waits, 2u * 4);  // maxima there, weights there
+  EXPECT_EQ(four.mbarrier_waits - three.mbarrier_waits, 5 * static_cast<uint64_t>(sm90::chunks(each.widths.d)));
 }
 
 std::vector<Template> templates() {

@@ -209,14 +209,6 @@ const machine::Program& Kernels::find(const std::string& name) {
   throw std::runtime_error("there is no kernel " + name);
 }
 
-std::vector<std::string> Kernels::names() const {
-  std::vector<std::string> all;
-  for (const emulator::ptx::Function& function : module().functions) {
-    if (function.entry) all.push_back(function.name);
-  }
-  return all;
-}
-
 Kernels& shipped_kernels() {
   static Kernels kernels(FLASH_MLA_SM90_PTX);
   return kernels;

@@ -19,7 +19,6 @@ class Kernels {
   ~Kernels();
   /// Throws if there is no such kernel, or it has something that the emulator does not know.
   const emulator::machine::Program& find(const std::string& name);
-  [[nodiscard]] std::vector<std::string> names() const;
   [[nodiscard]] const emulator::ptx::Module& module() const;
 
  private:

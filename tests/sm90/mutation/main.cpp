@@ -64,7 +64,11 @@ class Progress {
   void step() {
     const std::lock_guard<std::mutex> lock(mutex_);
     ++done_;
-    if (shows_) fmt::print(stderr, "\r{} of {}{}", done_, all_, done_ == all_ ? "\n" : "");
+    if (shows_) {
+      fmt::print(stderr, "\r{} of {}{}", done_, all_, done_ == all_ ? "\n" : "");
+    } else if (done_ * 10 / all_ != (done_ - 1) * 10 / all_) {
+      fmt::print(stderr, "{} of {}\n", done_, all_);
+    }
   }
 
  private:
