@@ -90,9 +90,11 @@ CUresult read_attributes(const CUlaunchConfig& config, machine::LaunchShape& sha
       case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
         shape.cluster = {attribute.value.clusterDim.x, attribute.value.clusterDim.y, attribute.value.clusterDim.z};
         break;
+      case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
+        shape.dependent = attribute.value.programmaticStreamSerializationAllowed != 0;
+        break;
       case CU_LAUNCH_ATTRIBUTE_IGNORE:
       case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
-      case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
       case CU_LAUNCH_ATTRIBUTE_PRIORITY:
         break;
       default:
@@ -123,7 +125,7 @@ CUresult launch(State& all, const CUlaunchConfig& config, CUfunction function, v
 
   machine::Reports reports;
   const machine::Options options = options_of_environment();
-  const machine::Counters counters = machine::run(program, shape, bytes, all.memory, options, reports);
+  const machine::Counters counters = machine::run(program, shape, bytes, all.memory, options, reports, &all.before);
   log_counters(program, shape, options, counters, reports);
   all.counters.add(counters);
   ++all.launches;

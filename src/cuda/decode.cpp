@@ -5,7 +5,7 @@
 #include <limits>
 #include <numbers>
 
-#include "cuda/device.h"
+#include "cuda/launch.h"
 #include "dispatch/plan_state.h"
 
 namespace flash_mla::cuda {
@@ -113,6 +113,24 @@ sm90::DecodeParams decode_params(const PlanState& plan, const Problem& problem, 
   return params;
 }
 
+Status merge(const Current& current, const PlanState& plan, const sm90::DecodeParams& decoded, const char* workspace,
+             Stream stream) {
+  const Result<Function> kernel = function(current, sm90::merge_kernel_name(element_of(plan.shape.dtype)), 0);
+  if (!kernel.ok()) return kernel.status();
+  sm90::MergeParams params{};
+  params.outputs = decoded.outputs;
+  params.merges = reinterpret_cast<const sm90::Merge*>(workspace + plan.device.layout.merges);
+  params.partial_out = decoded.partial_out;
+  params.partial_lse = decoded.partial_lse;
+  params.d_v = static_cast<int32_t>(plan.shape.d_v);
+  void* arguments[] = {&params};
+  const auto merges = static_cast<unsigned>(plan.device.num_merges);
+  return launch(
+      current, kernel.value(),
+      {.grid = {merges, sm90::merge_blocks(rows_of(plan.shape))}, .threads = sm90::kMergeThreads, .overlaps = true},
+      stream, arguments);
+}
+
 }  // namespace
 
 Status check_shape(const DecodeShape& shape) {
@@ -166,10 +184,7 @@ Status decode(const PlanState& plan, const Problem& problem, const DecodeArgs& a
   const Result<Current> found = current();
   if (!found.ok()) return found.status();
   const Current& here = found.value();
-  if (here.device != plan.device.device) {
-    return core::error(StatusCode::plan_mismatch, "plan was made on device {}, this call is on device {}; plan again",
-                       plan.device.device, here.device);
-  }
+  FLASH_MLA_RETURN_IF_ERROR(check_device(here, plan.device.device));
   if (problem.num_pages > kLargest32) {
     return core::error(StatusCode::unsupported, "k_cache has {} pages: sm90 takes at most {}", problem.num_pages,
                        kLargest32);
@@ -182,27 +197,14 @@ Status decode(const PlanState& plan, const Problem& problem, const DecodeArgs& a
   sm90::DecodeParams params = decode_params(plan, problem, workspace);
   TensorMap map{};
   FLASH_MLA_RETURN_IF_ERROR(bring_keys(here, problem, workspace, map, params));
-  void* decode_arguments[] = {&map, &params};
+  void* arguments[] = {&map, &params};
   const auto stream = static_cast<Stream>(args.stream);
-  FLASH_MLA_RETURN_IF_ERROR(check(*here.driver,
-                                  here.driver->launch(kernel.value(), plan.num_workers, 1, 1, chosen.threads, 1, 1,
-                                                      shared_bytes, stream, decode_arguments, nullptr),
-                                  "cuLaunchKernel"));
-  if (plan.device.num_merges == 0) return {};
-
-  const Result<Function> merge = function(here, sm90::merge_kernel_name(element_of(plan.shape.dtype)), 0);
-  if (!merge.ok()) return merge.status();
-  sm90::MergeParams merge_params{};
-  merge_params.outputs = params.outputs;
-  merge_params.merges = reinterpret_cast<const sm90::Merge*>(workspace + plan.device.layout.merges);
-  merge_params.partial_out = params.partial_out;
-  merge_params.partial_lse = params.partial_lse;
-  merge_params.d_v = static_cast<int32_t>(problem.shape.d_v);
-  void* merge_arguments[] = {&merge_params};
-  return check(*here.driver,
-               here.driver->launch(merge.value(), plan.device.num_merges, sm90::merge_blocks(rows_of(plan.shape)), 1,
-                                   sm90::kMergeThreads, 1, 1, 0, stream, merge_arguments, nullptr),
-               "cuLaunchKernel");
+  FLASH_MLA_RETURN_IF_ERROR(launch(here, kernel.value(),
+                                   {.grid = {static_cast<unsigned>(plan.num_workers), 1},
+                                    .threads = static_cast<unsigned>(chosen.threads),
+                                    .shared_bytes = shared_bytes},
+                                   stream, arguments));
+  return plan.device.num_merges == 0 ? Status{} : merge(here, plan, params, workspace, stream);
 }
 
 }  // namespace flash_mla::cuda

@@ -29,6 +29,28 @@ struct alignas(64) TensorMap {
   uint64_t opaque[16];
 };
 
+enum class LaunchAttributeId : int { programmatic_stream_serialization = 6 };
+
+/// CUlaunchAttribute
+struct alignas(8) LaunchAttribute {
+  LaunchAttributeId id;
+  int padding;
+  int value;  ///< of a union of 64 bytes
+  int more[15];
+};
+static_assert(sizeof(LaunchAttribute) == 72);
+
+/// CUlaunchConfig
+struct LaunchConfig {
+  unsigned grid[3];
+  unsigned block[3];
+  unsigned shared_bytes;
+  Stream stream;
+  const LaunchAttribute* attributes;
+  unsigned num_attributes;
+};
+static_assert(sizeof(LaunchConfig) == 56);
+
 /// Every entry point: its member here, its name in the driver, its type.
 #define FLASH_MLA_CUDA_ENTRY_POINTS(entry)                                                                             \
   entry(init, "cuInit", Result_(unsigned flags)) entry(                                                                \
@@ -48,10 +70,9 @@ struct alignas(64) TensorMap {
                           Result_(Function* function, Module module, const char* name))                                \
                           entry(set_function, "cuFuncSetAttribute",                                                    \
                                 Result_(Function function, FunctionAttribute attribute, int value))                    \
-                              entry(launch, "cuLaunchKernel",                                                          \
-                                    Result_(Function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,      \
-                                            unsigned block_x, unsigned block_y, unsigned block_z,                      \
-                                            unsigned shared_bytes, Stream stream, void** parameters, void** extra))    \
+                              entry(launch, "cuLaunchKernelEx",                                                        \
+                                    Result_(const LaunchConfig* config, Function function, void** parameters,          \
+                                            void** extra))                                                             \
                                   entry(encode_tensor_map, "cuTensorMapEncodeTiled",                                   \
                                         Result_(TensorMap* map, TensorMapType type, uint32_t rank, void* address,      \
                                                 const uint64_t* extents, const uint64_t* byte_strides,                 \

@@ -1,5 +1,6 @@
-// Planning as a device does it: one walk over the items in their order, cut where a part is full (the wrap-around rule
-// of McNaughton, 1959). Whole numbers and no library, so that host and device come to the same plan.
+// Planning as a device does it: for a target, parts are filled one after another, and what is left over is cut to fill
+// their gaps (the wrap-around rule of McNaughton, 1959). Many targets are tried at once. Whole numbers and no
+// library, so that host and device come to the same plan.
 #pragma once
 
 #include <cstdint>
@@ -13,75 +14,134 @@ struct WrapModel {
   int64_t quantum_cost = 1;
 
   constexpr int64_t whole(int64_t quanta) const { return unit_cost + quanta * quantum_cost; }
-  constexpr int64_t piece_overhead() const { return unit_cost + split_cost; }
-};
-
-/// Quanta [begin, begin + count) of an item, for one part.
-struct WrapUnit {
-  int32_t item;
-  int32_t split;  ///< 0, 1, ... in key order
-  int32_t begin;
-  int32_t count;
-};
-
-/// Places all items so that no part costs more than `target`; false if there are too few parts. Parts are filled one
-/// after another. `quanta_of(item)` gives an item's quanta, `visit(part, unit, is_last)` is called for every unit in
-/// order; is_last: of its item.
-template <class QuantaOf, class Visit>
-constexpr bool wrap(int32_t num_items, int32_t num_parts, const WrapModel& model, int64_t target, QuantaOf quanta_of,
-                    Visit visit) {
-  const int64_t overhead = model.piece_overhead();
-  int32_t part = 0;
-  int64_t load = 0;
-  for (int32_t item = 0; item < num_items; ++item) {
-    const int32_t quanta = quanta_of(item);
-    if (load + model.whole(quanta) <= target) {
-      load += model.whole(quanta);
-      visit(part, WrapUnit{item, 0, 0, quanta}, true);
-      continue;
-    }
-    int32_t done = 0;
-    for (int32_t split = 0;;) {
-      const int64_t left = quanta - done;
-      if (load == 0 && split == 0 && model.whole(left) <= target) {  // whole after all, in a part of its own
-        load = model.whole(left);
-        visit(part, WrapUnit{item, 0, 0, quanta}, true);
-        break;
-      }
-      const int64_t room = (target - load - overhead) / model.quantum_cost;
-      if (split > 0 && room >= left) {
-        load += overhead + left * model.quantum_cost;
-        visit(part, WrapUnit{item, split, done, static_cast<int32_t>(left)}, true);
-        break;
-      }
-      const auto taken = static_cast<int32_t>(room < left ? room : left - 1);
-      if (room >= 1 && taken >= 1) {
-        visit(part, WrapUnit{item, split++, done, taken}, false);
-        done += taken;
-      } else if (load == 0) {
-        return false;  // nothing fits an empty part
-      }
-      if (++part == num_parts) return false;
-      load = 0;
-    }
+  constexpr int64_t piece(int64_t quanta) const { return whole(quanta) + split_cost; }
+  /// The quanta of a piece of at most that cost; negative: not even an empty one.
+  constexpr int64_t quanta_within(int64_t cost) const {
+    return cost < piece(0) ? -1 : (cost - piece(0)) / quantum_cost;
   }
-  return true;
+};
+
+/// Quanta [begin, begin + count) of an item.
+struct WrapUnit {
+  int32_t item = 0;
+  int32_t split = 0;  ///< 0, 1, ... in key order
+  int32_t begin = 0;
+  int32_t count = 0;
+  bool is_last = true;  ///< of its item
+};
+
+/// One try: places items so that no part costs more than a target. `quanta_of(item)` gives an item's quanta; items are
+/// best numbered dearest first. `load_of(part)` is a place for the part's cost. `visit(part, unit)` gets every unit.
+template <class QuantaOf, class LoadOf, class Visit>
+class Wrap {
+ public:
+  constexpr Wrap(int32_t num_items, int32_t num_parts, const WrapModel& model, int64_t target, QuantaOf quanta_of,
+                 LoadOf load_of, Visit visit)
+      : num_parts_(num_parts),
+        model_(model),
+        target_(target),
+        quanta_of_(quanta_of),
+        load_of_(load_of),
+        visit_(visit),
+        last_(num_items - 1) {}
+
+  /// False: there are too few parts for this target.
+  constexpr bool run() {
+    for (int32_t part = 0; part < num_parts_; ++part) {
+      load_of_(part) = 0;
+      if (!has_items()) continue;
+      if (!fill(part)) return false;
+    }
+    for (int32_t part = 0; part < num_parts_ && has_items(); ++part) fill_gap(part);
+    return !has_items();
+  }
+
+ private:
+  constexpr bool has_items() const { return first_ <= last_; }
+  constexpr int64_t left() const { return quanta_of_(first_) - done_; }
+
+  constexpr bool fits(int32_t part, int64_t cost) const { return load_of_(part) + cost <= target_; }
+
+  /// The first item, or what is left of it.
+  constexpr bool place_first(int32_t part) {
+    const int64_t cost = split_ == 0 ? model_.whole(left()) : model_.piece(left());
+    if (!fits(part, cost)) return false;
+    load_of_(part) += cost;
+    visit_(part, WrapUnit{first_, split_, done_, static_cast<int32_t>(left()), true});
+    ++first_;
+    split_ = done_ = 0;
+    return true;
+  }
+  /// The cheapest item, where that is another than the first.
+  constexpr bool place_last(int32_t part) {
+    if (first_ == last_) return false;
+    const int32_t quanta = quanta_of_(last_);
+    if (!fits(part, model_.whole(quanta))) return false;
+    load_of_(part) += model_.whole(quanta);
+    visit_(part, WrapUnit{last_, 0, 0, quanta, true});
+    --last_;
+    return true;
+  }
+  /// As much of the first item as there is room for.
+  constexpr bool cut_first(int32_t part) {
+    const int64_t room = model_.quanta_within(target_ - load_of_(part));
+    const int64_t taken = room < left() ? room : left() - 1;
+    if (taken < 1) return false;
+    load_of_(part) += model_.piece(taken);
+    visit_(part, WrapUnit{first_, split_, done_, static_cast<int32_t>(taken), false});
+    ++split_;
+    done_ += static_cast<int32_t>(taken);
+    return true;
+  }
+
+  /// Whole items, dearest first, then the cheapest; an item that is dearer than a part fills some of its own.
+  constexpr bool fill(int32_t part) {
+    while (has_items() && place_first(part)) continue;
+    if (!has_items()) return true;
+    if (load_of_(part) == 0) return cut_first(part);
+    while (split_ == 0 && place_last(part)) continue;
+    return true;
+  }
+
+  constexpr void fill_gap(int32_t part) {
+    while (has_items() && place_first(part)) continue;
+    if (has_items()) cut_first(part);
+  }
+
+  int32_t num_parts_;
+  WrapModel model_;
+  int64_t target_;
+  QuantaOf quanta_of_;
+  LoadOf load_of_;
+  Visit visit_;
+  int32_t first_ = 0, last_;      // what has no place yet
+  int32_t split_ = 0, done_ = 0;  // of the first of them
+};
+
+template <class QuantaOf, class LoadOf, class Visit>
+constexpr bool wrap(int32_t num_items, int32_t num_parts, const WrapModel& model, int64_t target, QuantaOf quanta_of,
+                    LoadOf load_of, Visit visit) {
+  return Wrap(num_items, num_parts, model, target, quanta_of, load_of, visit).run();
 }
 
-/// Between these, some target is the least that works; the larger one always works. `total`: of all items whole.
-struct WrapRange {
-  int64_t low, high;
-  /// The index-th of `count` targets, from low to high.
-  constexpr int64_t target(int32_t index, int32_t count) const {
-    return low + (high - low) * (index + 1) / count;
-  }
-};
+/// How many targets are tried.
+inline constexpr int32_t kWrapTargets = 256;
 
-constexpr WrapRange wrap_range(int64_t total, int32_t num_parts, const WrapModel& model) {
+/// The index-th of them, cheapest first; the last always works. `total` is the cost of all items whole. A part is left
+/// with room for less than a piece of one quantum, and cuts one item at most, which costs a unit and two splits more
+/// than whole.
+constexpr int64_t wrap_target(int64_t total, int32_t num_parts, const WrapModel& model, int32_t index) {
   const int64_t mean = (total + num_parts - 1) / num_parts;
-  // A part is closed with less than an overhead and a quantum to spare, and cuts at most one item, which costs a unit
-  // and two splits more than whole.
-  return {mean - 1, mean + 2 * model.unit_cost + 3 * model.split_cost + model.quantum_cost};
+  const int64_t spread = model.piece(1) + model.unit_cost + 2 * model.split_cost;
+  return mean + spread * index / (kWrapTargets - 1);
+}
+
+/// Units there are at most, and rows of partial results in units of a piece.
+constexpr int64_t most_wrap_units(int64_t num_items, int64_t num_parts) {
+  return num_items + num_parts;
+}
+constexpr int64_t most_wrap_pieces(int64_t num_parts) {
+  return 2 * num_parts;
 }
 
 }  // namespace flash_mla::plan

@@ -4,6 +4,7 @@
 
 #include "ptx/barrier.h"
 #include "ptx/copy.h"
+#include "ptx/dependent_launch.h"
 #include "ptx/registers.h"
 #include "ptx/wgmma.h"
 #include "sm90/gather_keys.cuh"
@@ -281,6 +282,7 @@ __device__ __forceinline__ void decode(const TensorMapBytes& map, const DecodePa
   using Kernel = Decode<kElement, kWidth, kValueWidth>;
   Kernel kernel{params, *reinterpret_cast<typename Kernel::Shared*>(memory)};
   if (threadIdx.x == 0) kernel.initialise(&map);
+  ptx::let_next_grid_start();
   __syncthreads();
   // 128 * (40 + 2 * 232) = 64,512 of 65,536 registers.
   if (threadIdx.x >= kMultiplyingThreads) {

@@ -4,6 +4,7 @@
 
 #include "ptx/barrier.h"
 #include "ptx/copy.h"
+#include "ptx/dependent_launch.h"
 #include "ptx/wgmma.h"
 #include "ptx/wgmma_narrow.h"
 #include "sm90/few_rows_anomaly.cuh"
@@ -218,6 +219,7 @@ __device__ __forceinline__ void decode_few_rows(const TensorMapBytes& map, const
     if (!gathers) ptx::prefetch_tensor_map(&map);
     initialise_slots(kernel.shared, gathers ? kGatheringWarps : 1, kFewRowsWarps);
   }
+  ptx::let_next_grid_start();
   __syncthreads();
   if (threadIdx.x < Kernel::kThreads) {
     kernel.multiply();

@@ -1,16 +1,18 @@
 // Partial results of a split row block become one result (Flash-Decoding, Dao et al., 2023), parts in their order.
 #pragma once
 
+#include "ptx/dependent_launch.h"
 #include "sm90/output.cuh"
 
 namespace flash_mla::sm90 {
 
 inline constexpr float kLog2E = 1.442695040888963407f;
 
-/// A warp a row. Empty parts have lse -inf; where all are empty the row is empty.
+/// A warp a row. May start before the decode is done. Empty parts have lse -inf; where all are empty the row is empty.
 template <Element kElement>
 __device__ __forceinline__ void merge(const MergeParams& params) {
-  const Merge item = params.merges[blockIdx.x];
+  const Merge item = params.merges[blockIdx.x];  // which the decode before does not write
+  ptx::wait_for_previous_grid();
   const int row = static_cast<int>(blockIdx.y) * kMergeRows + static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   if (row >= item.row_count) return;

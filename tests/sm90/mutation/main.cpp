@@ -26,6 +26,7 @@ struct Mutant {
   const emulator::ptx::Function* kernel;
   Mutation mutation;
   std::string verdict;  // empty: survived
+  bool runs = true;     // in the scenes
 
   [[nodiscard]] const emulator::ptx::Instruction& instruction() const {
     return kernel->instructions[mutation.instruction];
@@ -36,6 +37,10 @@ std::vector<Mutant> mutants_of(const Kernels& kernels, const Options& options) {
   std::vector<Mutant> all;
   for (const emulator::ptx::Function& kernel : kernels.module().functions) {
     if (!kernel.entry || kernel.name.find(options.kernels) == std::string::npos) continue;
+    if (!Trial::knows(kernel.name)) {
+      fmt::print("no scenes for {}\n", kernel.name);
+      continue;
+    }
     for (const Mutation& mutation : mutations_of(kernel)) all.push_back({&kernel, mutation, ""});
   }
   if (options.sample == 0 || options.sample >= all.size()) return all;
@@ -84,6 +89,7 @@ struct Tally {
 void print_table(const std::map<std::string, Tally>& rows, std::string_view title) {
   fmt::print("\n{:<60} {:>7} {:>7}\n", title, "mutants", "found");
   for (const auto& [name, tally] : rows) {
+    if (tally.all == 0) continue;
     fmt::print("{:<60} {:>7} {:>7}  {:5.1f} %\n", name, tally.all, tally.found,
                100.0 * static_cast<double>(tally.found) / static_cast<double>(tally.all));
   }
@@ -98,10 +104,11 @@ void print_tables(const std::vector<Mutant>& mutants) {
     const std::string name = opcode.substr(0, opcode.find('.', opcode.find('.') + 1));
     for (Tally* tally : {&by_instruction[fmt::format("{}: {}", name, name_of(mutant.mutation.kind))],
                          &by_kernel[mutant.kernel->name], &by_kernel["all"]}) {
+      if (!mutant.runs) continue;
       ++tally->all;
       tally->found += mutant.verdict.empty() ? 0 : 1;
     }
-    ++by_verdict[mutant.verdict.empty() ? "nothing" : mutant.verdict];
+    ++by_verdict[!mutant.runs ? "nothing, as no scene runs it" : mutant.verdict.empty() ? "nothing" : mutant.verdict];
   }
   print_table(by_instruction, "instruction");
   print_table(by_kernel, "kernel");
@@ -121,7 +128,7 @@ size_t print_survivors(const std::vector<Mutant>& mutants, const Options& option
   std::map<std::string, Survivor> survivors;
   size_t unknown = 0;
   for (const Mutant& mutant : mutants) {
-    if (!mutant.verdict.empty()) continue;
+    if (!mutant.verdict.empty() || !mutant.runs) continue;
     const emulator::ptx::Instruction& instruction = mutant.instruction();
     const Origin origin = sources.origin_of(kernels.module(), instruction);
     const std::string* const reason = known ? known->reason(mutant.mutation.kind, instruction.opcode, origin) : nullptr;
@@ -163,18 +170,21 @@ int run(const Options& options) {
   Progress progress(mutants.size());
   each_mutant(mutants, options.jobs, [&](Mutant& mutant) {
     Kernels changed(kernels, mutated(*mutant.kernel, mutant.mutation));
-    mutant.verdict = trials.at(mutant.kernel->name).verdict(changed, options.seeds);
+    const Trial& trial = trials.at(mutant.kernel->name);
+    mutant.runs = trial.executions().at(mutant.mutation.instruction) != 0;
+    if (mutant.runs) mutant.verdict = trial.verdict(changed, options.seeds);
     progress.step();
   });
   print_tables(mutants);
   const size_t unexplained = print_survivors(mutants, options, kernels);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  const auto survived =
-      static_cast<size_t>(std::ranges::count_if(mutants, [](const Mutant& mutant) { return mutant.verdict.empty(); }));
-  fmt::print("\n{} mutants, {} found ({:.1f} %), {} unexplained; {:.0f} s on {} threads\n", mutants.size(),
-             mutants.size() - survived,
-             100.0 * static_cast<double>(mutants.size() - survived) / static_cast<double>(mutants.size()), unexplained,
-             took.count(), options.jobs);
+  const auto all = std::ranges::count_if(mutants, [](const Mutant& mutant) { return mutant.runs; });
+  const auto found = std::ranges::count_if(mutants, [](const Mutant& mutant) { return !mutant.verdict.empty(); });
+  fmt::print(
+      "\n{} mutants, {} found ({:.1f} %), {} unexplained; {} more of instructions that no scene runs; {:.0f} s on {} "
+      "threads\n",
+      all, found, 100.0 * static_cast<double>(found) / static_cast<double>(std::max<int64_t>(all, 1)), unexplained,
+      static_cast<int64_t>(mutants.size()) - all, took.count(), options.jobs);
   return options.known.empty() || unexplained == 0 ? 0 : 1;
 }
 
