@@ -95,6 +95,8 @@ python_packages=(numpy ml_dtypes pytest hypothesis mypy scikit-build-core nanobi
 docs_packages=(griffe2md==1.5.1 griffelib==2.4.1 numpy)  # docs/python_api.md out of docstrings
 # CUDA's compiler for the Hopper kernels (271 MB): one version, as what ptxas makes of them is tested.
 nvcc_packages=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 "nvidia-cuda-runtime==13.0.*" "nvidia-cuda-cccl==13.0.*")
+# Its disassembler, which PyPI has from 13.2 on.
+nvdisasm_packages=(nvidia-cuda-nvdisasm==13.2.51)
 torch_packages=(
   torch==2.13.0                              # 4.7 GB installed: PyPI has no other build for x86-64
   transformers==5.24.0                       # the models that the runtime and the patch are held against
@@ -126,10 +128,19 @@ python_environment() {
   printf '%s\n' "$folder/bin/python"
 }
 
-# Prints the path of nvcc: that on PATH, else one from PyPI. Fails if there is none.
+# Prints the path of a program of CUDA's: that on PATH, else from PyPI. Fails if there is none.
+# find_cuda_program <name> <package>...
+find_cuda_program() {
+  local name=$1 python
+  shift
+  command -v "$name" && return
+  python=$(python_environment "$name" "$@") || return 1
+  find "$(dirname "$python")/../lib" -path "*/bin/$name" -print -quit | grep .
+}
+
 find_nvcc() {
-  local python
-  command -v nvcc && return
-  python=$(python_environment nvcc "${nvcc_packages[@]}") || return 1
-  find "$(dirname "$python")/../lib" -path '*/bin/nvcc' -print -quit | grep .
+  find_cuda_program nvcc "${nvcc_packages[@]}"
+}
+find_nvdisasm() {
+  find_cuda_program nvdisasm "${nvdisasm_packages[@]}"
 }

@@ -15,8 +15,8 @@ using machine::Op;
 using machine::Warp;
 
 uint32_t wavefronts(const uint32_t* offsets, uint32_t mask, uint32_t bytes) {
-  machine::Counters counters;
-  machine::count_wavefronts(counters, offsets, mask, bytes);
+  machine::Counters counters(1);
+  machine::count_wavefronts(counters, 0, offsets, mask, bytes);
   return static_cast<uint32_t>(counters.shared_wavefronts);
 }
 

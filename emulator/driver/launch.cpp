@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "driver/clock.h"
+#include "driver/counters_log.h"
 #include "driver/options.h"
 #include "driver/state.h"
 #include "support/format.h"
@@ -144,8 +145,10 @@ CUresult perform_launch(State& all, const Launch& launch) {
     options.observer = tracer.get();
     options.arithmetic = clock_file.arithmetic();
   }
-  all.counters.add(
-      machine::run(program, launch.shape, launch.parameters, context.memory, options, reports, &context.before));
+  const machine::Counters counters =
+      machine::run(program, launch.shape, launch.parameters, context.memory, options, reports, &context.before);
+  log_counters(program, launch.shape, options, counters, reports);
+  all.counters.add(counters);
   if (tracer != nullptr && reports.all().empty()) clock_file.add(*tracer);
   ++all.launches;
   if (!reports.printed().empty()) log(reports.printed());

@@ -105,29 +105,4 @@ void check_initialised(Warp& warp, const Op& op, const Place& place, uint32_t si
                      place.shared_of != nullptr ? "shared" : "memory", place.offset));
 }
 
-void count_wavefronts(Counters& counters, const uint32_t* offsets, uint32_t mask, uint32_t bytes) {
-  // 32 banks of 4 bytes; accesses of 8 and 16 bytes go by half and quarter warps. One word counts once a wavefront.
-  const uint32_t lanes_at_once = bytes <= 4 ? 32 : bytes == 8 ? 16 : 8;
-  const uint32_t words = bytes <= 4 ? 1 : bytes / 4;
-  ++counters.shared_accesses;
-  for (uint32_t start = 0; start < kLanes; start += lanes_at_once) {
-    uint32_t part = lanes_at_once == kLanes ? mask : mask >> start & ((1u << lanes_at_once) - 1);
-    if (part == 0) continue;
-    uint32_t seen[kLanes];
-    uint32_t per_bank[kLanes] = {};
-    uint32_t distinct = 0, most = 0;
-    for (; part != 0; part &= part - 1) {
-      const uint32_t offset = offsets[start + static_cast<uint32_t>(std::countr_zero(part))];
-      for (uint32_t w = 0; w < words; ++w) {
-        const uint32_t word = offset / 4 + w;
-        if (std::find(seen, seen + distinct, word) != seen + distinct) continue;
-        seen[distinct++] = word;
-        most = std::max(most, ++per_bank[word % kLanes]);
-      }
-    }
-    counters.shared_wavefronts += most;
-    counters.shared_ideal_wavefronts += (distinct + kLanes - 1) / kLanes;
-  }
-}
-
 }  // namespace emulator::machine

@@ -80,7 +80,4 @@ void track_shared(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_
 void track_global(Warp& warp, const Op& op, uint64_t address, uint64_t size, Use use, const Engine& engine,
                   bool atomic = false);
 
-/// Wavefronts that an access of a warp to shared memory takes, and would take without bank conflicts.
-void count_wavefronts(Counters& counters, const uint32_t* offsets, uint32_t mask, uint32_t bytes);
-
 }  // namespace emulator::machine

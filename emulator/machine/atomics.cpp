@@ -120,6 +120,7 @@ Outcome atomic(Warp& warp, const Op& op, uint32_t mask) {
     }
   }
   if (touches.mask != 0) track_atomics(warp, op, touches, size);
+  launch.counters.atomics += static_cast<uint64_t>(std::popcount(mask));
   // Others get their turn, as a loop over an atomic may be waiting for them.
   return Outcome::yield;
 }

@@ -78,6 +78,7 @@ Outcome barrier(Warp& warp, const Op& op, uint32_t mask) {
                format("barrier {} for {} threads, where others came for {}", id, expected, barrier.expected));
   }
   if (op.kind >= kPopc) reduce_into(warp, op, mask, barrier);
+  if (op.kind != kArrive) ++cta.launch().counters.barrier_waits;
   barrier.expected = expected;
   // A warp counts whole, whatever lanes have exited.
   barrier.arrived += mask == warp.live ? kLanes : static_cast<uint32_t>(std::popcount(mask));
@@ -126,6 +127,7 @@ Outcome cluster_barrier(Warp& warp, const Op& op, uint32_t mask) {
     return Outcome::retry_when;
   }
   warp.cluster_arrived = false;
+  ++cluster.launch->counters.cluster_barrier_waits;
   warp.acquire(cluster.barrier_released);
   return Outcome::next;
 }
@@ -153,18 +155,21 @@ Outcome proxy_fence(Warp& warp, const Op& op, uint32_t) {
   return Outcome::next;
 }
 
-// The pool is 64 Ki registers a CTA's SM; every warp starts with what the launch gave it.
+// Registers of a thread. A warp that wants more waits until others have given up as many (PTX ISA 9.0, 9.7.19.5).
 Outcome set_max_registers(Warp& warp, const Op& op, uint32_t) {
   const auto wanted = static_cast<uint32_t>(op.value);
-  const uint32_t before = warp.max_registers;
+  const uint32_t before = warp.registers();
   if (before != 0 && ((op.kind == 0 && wanted > before) || (op.kind == 1 && wanted < before))) {
     warp.fault(op, Finding::register_pool, format("setmaxnreg to {} from {} goes the other way", wanted, before));
   }
+  if (wanted > before && before != 0 && !warp.cta->has_registers(warp, wanted)) {
+    warp.wait = {Wait::For::registers, wanted, 0, true};
+    return Outcome::retry_when;
+  }
   warp.max_registers = wanted;
-  uint32_t total = 0;
-  for (const Warp& other : warp.cta->warps) total += other.max_registers * kLanes;
-  if (total > 65536)
-    warp.report(op, Finding::register_pool, format("the warps hold {} registers; an SM has 65536", total));
+  if (!warp.cta->has_registers(warp, wanted)) {
+    warp.report(op, Finding::register_pool, format("the warps hold more than the {} registers of an SM", kRegisters));
+  }
   return Outcome::next;
 }
 

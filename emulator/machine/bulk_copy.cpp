@@ -42,6 +42,7 @@ Outcome load_line(Warp& warp, const Op& op, uint32_t mask) {
     Allocation& source = find_global(warp, op, from, bytes);
     const uint64_t source_offset = from - source.start;
     const bool initialised = all_marked(source.initialised.data(), source_offset, bytes);
+    warp.cta->launch().counters.fetched_bytes += bytes;
     uint32_t ranks = op.kind != 0 ? warp.lanes<uint32_t>(op.src[4])[lane] & 0xffff : 0;
     const bool multicast = op.kind != 0;
     bool tracked = !warp.cta->launch().options.checks;
@@ -84,6 +85,7 @@ Outcome store_line(Warp& warp, const Op& op, uint32_t mask) {
       track_global(warp, op, to, bytes, Use::write, bulk_writes_of(warp, lane), reduction.reduces);
     }
     const auto group = begin_store(warp, op, owner, offset, bytes, lane);
+    warp.cta->launch().counters.written_bytes += bytes;
     cluster.later([&cluster, &owner, &target, target_offset, offset, bytes, group, reduction] {
       reduction.deliver(target.bytes.data() + target_offset, owner.shared.data() + offset, bytes);
       mark(target.initialised.data(), target_offset, bytes);

@@ -49,6 +49,12 @@ const Program& Cta::program() const {
   return *cluster->launch->program;
 }
 
+bool Cta::has_registers(const Warp& warp, uint32_t wanted) const {
+  uint32_t total = wanted * kLanes;
+  for (const Warp& other : warps) total += &other == &warp ? 0 : other.registers() * kLanes;
+  return total <= kRegisters;
+}
+
 LaunchState& Cta::launch() const {
   return *cluster->launch;
 }

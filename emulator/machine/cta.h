@@ -35,6 +35,8 @@ struct Options {
   Observer* observer = nullptr;
   /// Tensor cores leave their sums as they are: for traces of kernels whose way does not depend on them.
   bool arithmetic = true;
+  /// Warp-instructions after which it is taken to hang, whatever it did.
+  uint64_t most_instructions = UINT64_MAX;
 };
 
 /// bar.sync and its kin.
@@ -108,6 +110,8 @@ class Cta {
   [[nodiscard]] std::string name() const;  // "CTA (0,0,0)"
   [[nodiscard]] const Program& program() const;
   [[nodiscard]] LaunchState& launch() const;
+  /// Whether an SM's registers are enough for `warp` to have so many a thread, and the others what they have.
+  [[nodiscard]] bool has_registers(const Warp& warp, uint32_t wanted) const;
 };
 
 /// In reports.

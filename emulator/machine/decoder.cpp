@@ -58,11 +58,23 @@ std::variant<std::unique_ptr<Program>, ptx::Error> decode(const ptx::Module& mod
   return program;
 }
 
+uint32_t Program::launch_registers() const {
+  if (max_registers != 0) return max_registers;
+  const std::array<uint32_t, 3>& threads = required_threads[0] != 0 ? required_threads : max_threads;
+  const uint64_t count = uint64_t{threads[0]} * threads[1] * threads[2] * min_ctas;
+  if (count == 0) return 0;
+  constexpr uint32_t kMost = 255, kStep = 8;
+  return std::min(kMost, static_cast<uint32_t>(kRegisters / count) / kStep * kStep);
+}
+
 std::string Program::where(uint32_t op) const {
   std::string text = format("line {}: {}", lines[op], texts[op]);
   const ptx::SourceLine& source = sources[op];
-  if (source.line != 0 && source.file < files.size()) text += format(" ({}:{})", files[source.file], source.line);
-  return text;
+  if (source.line == 0 || source.file >= files.size()) return text;
+  text += format(" ({}:{}", files[source.file], source.line);
+  const ptx::SourceLine& caller = callers[source.caller];
+  if (caller.line != 0 && caller.file < files.size()) text += format(", in {}:{}", files[caller.file], caller.line);
+  return text + ")";
 }
 
 Decoder::Decoder(const ptx::Module& module, const ptx::Function& function, const VariableAddresses& addresses,
@@ -72,10 +84,12 @@ Decoder::Decoder(const ptx::Module& module, const ptx::Function& function, const
 void Decoder::run() {
   program_.name = function_.name;
   program_.files = module_.files;
+  program_.callers = module_.callers;
   program_.max_threads = function_.max_threads;
   program_.required_threads = function_.required_threads;
   program_.cluster = function_.cluster;
   program_.max_registers = function_.max_registers;
+  program_.min_ctas = function_.min_ctas;
   for (const ptx::Variable& parameter : function_.parameters) {
     const uint32_t offset = align_up(program_.parameter_bytes, parameter.align);
     program_.parameters.push_back({offset, static_cast<uint32_t>(parameter.size)});

@@ -45,6 +45,7 @@ void run_grid(LaunchState& state) {
       }
     }
     const uint64_t instructions = state.counters.warp_instructions;
+    if (instructions > state.options.most_instructions) throw stuck(state, resident);
     switch (resident[current]->step(kTurn)) {
       case Cluster::State::finished:
         resident.erase(resident.begin() + static_cast<std::ptrdiff_t>(current));
@@ -70,25 +71,6 @@ void run_grid(LaunchState& state) {
 }
 
 }  // namespace
-
-void Counters::add(const Counters& other) {
-  warp_instructions += other.warp_instructions;
-  thread_instructions += other.thread_instructions;
-  global_load_bytes += other.global_load_bytes;
-  global_store_bytes += other.global_store_bytes;
-  global_load_sectors += other.global_load_sectors;
-  global_store_sectors += other.global_store_sectors;
-  bulk_load_bytes += other.bulk_load_bytes;
-  bulk_store_bytes += other.bulk_store_bytes;
-  bulk_operations += other.bulk_operations;
-  shared_accesses += other.shared_accesses;
-  shared_wavefronts += other.shared_wavefronts;
-  shared_ideal_wavefronts += other.shared_ideal_wavefronts;
-  tensor_macs += other.tensor_macs;
-  wgmmas += other.wgmmas;
-  executions.resize(std::max(executions.size(), other.executions.size()), 0);
-  for (size_t i = 0; i < other.executions.size(); ++i) executions[i] += other.executions[i];
-}
 
 std::string refuse(const Program& program, const LaunchShape& shape) {
   const uint64_t threads = volume(shape.block);
@@ -123,8 +105,7 @@ std::string refuse(const Program& program, const LaunchShape& shape) {
 
 Counters run(const Program& program, const LaunchShape& shape, const std::vector<uint8_t>& parameters, Memory& memory,
              const Options& options, Reports& reports, Prerequisites* stream) {
-  LaunchState state{&program, shape, options, &memory, &parameters, &reports};
-  state.counters.executions.assign(program.ops.size(), 0);
+  LaunchState state{&program, shape, options, &memory, &parameters, &reports, Counters(program.ops.size())};
   const std::string refusal = refuse(program, shape);
   if (!refusal.empty()) {
     reports.add_fatal({Finding::launch, "launch: " + refusal, true});

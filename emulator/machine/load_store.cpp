@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "machine/access.h"
+#include "machine/address.h"
 #include "machine/decoder.h"
 #include "machine/lanes.h"
 #include "support/format.h"
@@ -12,34 +13,19 @@ namespace {
 using ptx::Space;
 using ptx::Type;
 
-/// Distinct sectors of 32 bytes among the accesses of a warp.
-uint32_t sectors(const uint64_t* addresses, uint32_t count, uint32_t bytes) {
-  uint64_t seen[2 * kLanes];
-  uint32_t distinct = 0;
-  for (uint32_t i = 0; i < count; ++i) {
-    const uint64_t last = (addresses[i] + bytes - 1) / 32;
-    for (uint64_t sector = addresses[i] / 32; sector <= last; ++sector) {
-      bool known = false;
-      for (uint32_t j = distinct; j > 0 && !known; --j) known = seen[j - 1] == sector;
-      if (!known) seen[distinct++] = sector;
-    }
-  }
-  return distinct;
-}
-
 struct WarpAccess {
   uint32_t shared_offsets[kLanes];
   uint32_t shared_mask = 0;
-  uint64_t global[kLanes];
+  GlobalAccess global[kLanes];
   uint32_t global_count = 0;
 };
 
-void note(WarpAccess& all, const Place& place, uint32_t lane, uint64_t address, bool counts_as_global) {
+void note(WarpAccess& all, const Op& op, const Place& place, uint32_t lane, GlobalAccess access) {
   if (place.shared_of != nullptr) {
     all.shared_offsets[lane] = static_cast<uint32_t>(place.offset);
     all.shared_mask |= 1u << lane;
-  } else if (counts_as_global) {
-    all.global[all.global_count++] = address;
+  } else if (op.space == Space::global || (op.space == Space::generic && access.address >= kDeviceStart)) {
+    all.global[all.global_count++] = access;
   }
 }
 
@@ -55,7 +41,7 @@ Outcome load(Warp& warp, const Op& op, uint32_t mask) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const uint64_t address = warp.address(op, lane);
     const Place place = find_place(warp, op, lane, op.space, address, size, Use::read);
-    note(all, place, lane, address, op.space != Space::param && op.space != Space::local);
+    note(all, op, place, lane, {address, size});
     if (checks) {
       check_initialised(warp, op, place, size);
       if (is_tracked(place)) touches.add(lane, place, address);
@@ -81,9 +67,8 @@ Outcome load(Warp& warp, const Op& op, uint32_t mask) {
   }
   if (touches.mask != 0) track_lanes(warp, op, touches, size, Use::read);
   Counters& counters = warp.cta->launch().counters;
-  if (all.shared_mask != 0) count_wavefronts(counters, all.shared_offsets, all.shared_mask, size);
-  counters.global_load_bytes += static_cast<uint64_t>(all.global_count) * size;
-  if (all.global_count != 0) counters.global_load_sectors += sectors(all.global, all.global_count, size);
+  if (all.shared_mask != 0) count_wavefronts(counters, op.number, all.shared_offsets, all.shared_mask, size);
+  count_global_loads(counters, op.number, all.global, all.global_count);
   return Outcome::next;
 }
 
@@ -103,7 +88,7 @@ Outcome store(Warp& warp, const Op& op, uint32_t mask) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const uint64_t address = warp.address(op, lane);
     const Place place = find_place(warp, op, lane, op.space, address, size, Use::write);
-    note(all, place, lane, address, op.space != Space::local);
+    note(all, op, place, lane, {address, size});
     if (launch.options.checks && is_tracked(place)) touches.add(lane, place, address);
     for (uint32_t i = 0; i < op.count; ++i) {
       const uint64_t value =
@@ -114,9 +99,8 @@ Outcome store(Warp& warp, const Op& op, uint32_t mask) {
   }
   if (touches.mask != 0) track_lanes(warp, op, touches, size, Use::write);
   launch.last_progress = launch.counters.warp_instructions;
-  if (all.shared_mask != 0) count_wavefronts(launch.counters, all.shared_offsets, all.shared_mask, size);
-  launch.counters.global_store_bytes += static_cast<uint64_t>(all.global_count) * size;
-  if (all.global_count != 0) launch.counters.global_store_sectors += sectors(all.global, all.global_count, size);
+  if (all.shared_mask != 0) count_wavefronts(launch.counters, op.number, all.shared_offsets, all.shared_mask, size);
+  count_global_stores(launch.counters, op.number, all.global, all.global_count);
   return Outcome::next;
 }
 

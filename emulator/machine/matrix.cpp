@@ -44,7 +44,7 @@ Outcome load_matrices(Warp& warp, const Op& op, uint32_t mask) {
         loaded[i][at.lane] |= static_cast<uint32_t>(values[column]) << (16 * at.half);
       }
     }
-    count_wavefronts(warp.cta->launch().counters, offsets, kAllLanes, 4);
+    count_wavefronts(warp.cta->launch().counters, op.number, offsets, kAllLanes, 4);
   }
   for (uint32_t i = 0; i < op.count; ++i) {
     std::memcpy(warp.lanes<uint32_t>(op.list[i]), loaded[i], sizeof(loaded[i]));
@@ -71,7 +71,7 @@ Outcome store_matrices(Warp& warp, const Op& op, uint32_t mask) {
       }
       std::memcpy(row_of(warp, op, i, row, Use::write, offsets), values, 16);
     }
-    count_wavefronts(warp.cta->launch().counters, offsets, kAllLanes, 4);
+    count_wavefronts(warp.cta->launch().counters, op.number, offsets, kAllLanes, 4);
   }
   LaunchState& launch = warp.cta->launch();
   launch.last_progress = launch.counters.warp_instructions;

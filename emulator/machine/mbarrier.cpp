@@ -123,6 +123,7 @@ Outcome wait(Warp& warp, const Op& op, uint32_t mask) {
   }
   uint32_t& d = warp.predicate(op.dst[0]);
   d = done | (d & ~mask);
+  if (done == mask) ++warp.cta->launch().counters.mbarrier_waits;
   return done == mask ? Outcome::next : Outcome::yield;
 }
 

@@ -20,6 +20,7 @@ class Memory;
 
 /// First byte of a CTA's own shared memory: sm_90 keeps 1 KiB below it.
 constexpr uint32_t kSharedStart = 1024;
+constexpr uint32_t kRegisters = 65536;  // of an SM
 
 struct Parameter {
   uint32_t offset = 0, size = 0;
@@ -43,6 +44,7 @@ struct Program {
   std::vector<ptx::SourceLine> sources;
   std::vector<std::string> files;
   std::vector<std::vector<uint32_t>> branch_targets;  // of brx.idx
+  std::vector<ptx::SourceLine> callers;
   std::vector<Parameter> parameters;
   uint32_t parameter_bytes = 0;
   uint32_t slots = 0;
@@ -51,8 +53,11 @@ struct Program {
   uint32_t static_shared_end = kSharedStart;  // where dynamic shared memory starts
   uint32_t local_bytes = 0;                   // a thread
   std::array<uint32_t, 3> max_threads{}, required_threads{}, cluster{};
-  uint32_t max_registers = 0;
+  uint32_t max_registers = 0, min_ctas = 0;
 
+  /// What ptxas gives a thread of a kernel with setmaxnreg: .maxnreg, or as many as fit for .minnctapersm CTAs of
+  /// .maxntid or .reqntid threads. 0: the kernel does not say, and ptxas would ignore setmaxnreg (C7508).
+  [[nodiscard]] uint32_t launch_registers() const;
   [[nodiscard]] std::string where(uint32_t op) const;  // "line 12: ld.global.f32 (kernel.cu:40)"
 };
 

@@ -15,6 +15,8 @@ Outcome copy(Warp& warp, const Op& op, uint32_t mask) {
   LaunchState& launch = warp.cta->launch();
   const auto size = static_cast<uint32_t>(op.value);
   if (warp.copy_open == nullptr) warp.copy_open = std::make_shared<BulkGroup>();
+  GlobalAccess sources[kLanes];
+  uint32_t count = 0;
   for (; mask != 0; mask &= mask - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(mask));
     const Place to = find_place(warp, op, lane, ptx::Space::shared, warp.address(op, lane, 0), size, Use::write);
@@ -29,7 +31,7 @@ Outcome copy(Warp& warp, const Op& op, uint32_t mask) {
         track_global(warp, op, warp.address(op, lane, 1), bytes, Use::read, engine);
       }
       std::memcpy(data.data(), from.bytes, bytes);
-      launch.counters.global_load_bytes += bytes;
+      sources[count++] = {warp.address(op, lane, 1), bytes};
     }
     const auto offset = static_cast<uint32_t>(to.offset);
     if (launch.options.checks) {
@@ -44,6 +46,7 @@ Outcome copy(Warp& warp, const Op& op, uint32_t mask) {
       --group->pending_writes;
     });
   }
+  count_global_loads(launch.counters, op.number, sources, count);
   return Outcome::next;
 }
 

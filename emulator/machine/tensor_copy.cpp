@@ -50,6 +50,7 @@ void each_chunk(uint32_t offset, uint32_t bytes, Swizzle swizzle, F f) {
 }
 
 /// Reads a box into `data`, with zeros or NaN outside the tensor; false: some of it had not been written by anyone.
+/// What is outside costs no traffic.
 bool read_box(Warp& warp, const Op& op, const TensorMap& map, const Coordinates& at, const Engine& engine,
               std::vector<uint8_t>& data) {
   bool initialised = true;
@@ -69,6 +70,7 @@ bool read_box(Warp& warp, const Op& op, const TensorMap& map, const Coordinates&
     initialised &= all_marked(source->initialised.data(), in_source, bytes);
     std::memcpy(data.data() + offset + static_cast<uint64_t>(first) * map.element_bytes,
                 source->bytes.data() + in_source, bytes);
+    warp.cta->launch().counters.fetched_bytes += bytes;
   });
   return initialised;
 }
@@ -102,6 +104,7 @@ Outcome load_box(Warp& warp, const Op& op, uint32_t mask) {
       Cta& owner = find_shared(warp, op, multicast ? (to & kOffsetMask) | own : to, bytes, offset);
       const MbarrierAt completes_on = find_mbarrier(warp, op, multicast ? (barrier & kOffsetMask) | own : barrier);
       begin_load(warp, op, owner, offset, bytes, completes_on, lane);
+      warp.cta->launch().counters.tensor_load_bytes += bytes;
       cluster.later([&owner, completes_on, offset, bytes, data, initialised, swizzle = map.swizzle] {
         each_chunk(offset, bytes, swizzle, [&](uint32_t in_shared, uint32_t in_data, uint32_t size) {
           std::memcpy(owner.shared.data() + in_shared, data->data() + in_data, size);
@@ -162,6 +165,8 @@ Outcome store_box(Warp& warp, const Op& op, uint32_t mask) {
       rows.push_back({target, address - target->start, in_box + static_cast<uint32_t>(begin) * map.element_bytes});
     });
     const auto group = begin_store(warp, op, owner, offset, bytes, lane);
+    warp.cta->launch().counters.tensor_store_bytes += bytes;
+    warp.cta->launch().counters.written_bytes += uint64_t{row_bytes} * rows.size();
     cluster.later([&cluster, &owner, offset, group, row_bytes, rows = std::move(rows), swizzle = map.swizzle,
                    reduction] {
       for (const Row& row : rows) {

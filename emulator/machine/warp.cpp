@@ -108,9 +108,16 @@ std::string Warp::describe() const {
       case Wait::For::copy_groups:
         text += "waits for its cp.async groups\n";
         break;
+      case Wait::For::registers:
+        text += format("waits for {} registers a thread\n", fragment.wait.a);
+        break;
     }
   }
   return text;
+}
+
+uint32_t Warp::registers() const {
+  return max_registers != 0 ? max_registers : cta->program().launch_registers();
 }
 
 bool Warp::ready(const Fragment& fragment) const {
@@ -141,6 +148,8 @@ bool Warp::ready(const Fragment& fragment) const {
       for (const auto& group : copy_groups) pending += group->pending_writes != 0;
       return pending <= waited.a;
     }
+    case Wait::For::registers:
+      return cta->has_registers(*this, waited.a);
   }
   return false;
 }

@@ -18,9 +18,20 @@ class Cta;
 class Cluster;
 
 struct Wait {
-  enum class For : uint8_t { nothing, gather, barrier, mbarrier, warpgroup, cluster_barrier, bulk_groups, copy_groups };
+  enum class For : uint8_t {
+    nothing,
+    gather,
+    barrier,
+    mbarrier,
+    warpgroup,
+    cluster_barrier,
+    bulk_groups,
+    copy_groups,
+    registers
+  };
   For what = For::nothing;
-  uint32_t a = 0;      // barrier: id; mbarrier: address; bulk_groups, copy_groups: how many may be left
+  uint32_t a =
+      0;  // barrier: id; mbarrier: address; bulk_groups, copy_groups: how many may be left; registers: a thread's
   uint32_t b = 0;      // a generation, or the phase's parity
   bool again = false;  // run the instruction again afterwards, instead of the next
 };
@@ -113,6 +124,8 @@ class Warp {
   bool cluster_arrived = false;
   bool barrier_reduction = false;  // a bar.red waits for its result
   uint32_t max_registers = 0;      // after setmaxnreg, 0: as launched
+  /// A thread's, 0 where the kernel does not say.
+  [[nodiscard]] uint32_t registers() const;
 
  private:
   bool ready(const Fragment& fragment) const;

@@ -56,6 +56,7 @@ struct Register {
 struct SourceLine {
   uint32_t file = 0;  // Module::files, 0 where unknown
   uint32_t line = 0;
+  uint32_t caller = 0;  // Module::callers: where the compiler has inlined this; 0: nowhere
 };
 
 struct Instruction {
@@ -81,6 +82,7 @@ struct Function {
   std::array<uint32_t, 3> required_threads{};  // .reqntid, 0: none
   std::array<uint32_t, 3> cluster{};           // .reqnctapercluster, 0: none
   uint32_t max_registers = 0;                  // .maxnreg, 0: none
+  uint32_t min_ctas = 0;                       // .minnctapersm, 0: none
 };
 
 struct Module {
@@ -89,6 +91,7 @@ struct Module {
   std::vector<Variable> variables;
   std::vector<Function> functions;
   std::vector<std::string> files{""};  // numbered as .file numbers them
+  std::vector<SourceLine> callers{{}};
 };
 
 }  // namespace emulator::ptx

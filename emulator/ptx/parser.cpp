@@ -141,7 +141,9 @@ void Parser::performance_directives() {
       extents(function_->cluster);
     } else if (accept(".maxnreg")) {
       function_->max_registers = static_cast<uint32_t>(expect_integer("a number of registers", 65536));
-    } else if (accept(".minnctapersm") || accept(".maxnctapersm") || accept(".maxclusterrank")) {
+    } else if (accept(".minnctapersm")) {
+      function_->min_ctas = static_cast<uint32_t>(expect_integer("a number of CTAs", UINT32_MAX));
+    } else if (accept(".maxnctapersm") || accept(".maxclusterrank")) {
       expect_integer("a number", UINT32_MAX);
     } else if (accept(".pragma")) {
       skip_statement();
@@ -153,6 +155,7 @@ void Parser::performance_directives() {
 
 void Parser::body() {
   source_ = {};
+  places_.clear();
   const size_t depth = scopes_.depth();
   while (scopes_.depth() >= depth) statement();
 }

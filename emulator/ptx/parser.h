@@ -1,6 +1,8 @@
 // Recursive descent over a PTX text. Throws Error; parse() catches it.
 #pragma once
 
+#include <array>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +19,8 @@ class Parser {
   Module run();
 
  private:
+  using Place = std::array<uint32_t, 3>;  // file, line, column
+
   // parser.cpp: modules and functions
   void header();
   void top_level();
@@ -39,6 +43,7 @@ class Parser {
   void local_directive();
   void location();
   void branch_targets();
+  Place place();
   void instruction();
   void add_instruction(Instruction instruction);
   Operand operand(uint32_t depth);
@@ -67,6 +72,7 @@ class Parser {
   Function* function_ = nullptr;
   Scopes scopes_;
   SourceLine source_;
+  std::map<Place, SourceLine> places_;  // of this function: what was said of them last
 };
 
 }  // namespace emulator::ptx

@@ -66,19 +66,29 @@ void Parser::local_directive() {
 
 /// .loc file line column [, function_name label [+ offset], inlined_at file line column]
 void Parser::location() {
-  source_.file = static_cast<uint32_t>(expect_integer("a file's number", 100000));
-  source_.line = static_cast<uint32_t>(expect_integer("a line", UINT32_MAX));
-  expect_integer("a column", UINT32_MAX);
+  const Place here = place();
+  source_ = {here[0], here[1], 0};
   while (accept(',')) {
     if (accept("function_name")) {
       expect_word("a label");
       if (accept('+')) expect_integer("an offset", UINT32_MAX);
     } else if (accept("inlined_at")) {
-      for (const char* what : {"a file's number", "a line", "a column"}) expect_integer(what, UINT32_MAX);
+      // Where that itself is inlined was said in its own directive.
+      const Place at = place();
+      const auto said = places_.find(at);
+      module_.callers.push_back(said != places_.end() ? said->second : SourceLine{at[0], at[1], 0});
+      source_.caller = static_cast<uint32_t>(module_.callers.size() - 1);
     } else {
       unexpected("function_name or inlined_at");
     }
   }
+  places_[here] = source_;
+}
+
+Parser::Place Parser::place() {
+  const auto file = static_cast<uint32_t>(expect_integer("a file's number", 100000));
+  const auto line = static_cast<uint32_t>(expect_integer("a line", UINT32_MAX));
+  return {file, line, static_cast<uint32_t>(expect_integer("a column", UINT32_MAX))};
 }
 
 void Parser::instruction() {

@@ -390,25 +390,5 @@ TEST(Tensors, BoxesOverTheEdgeReadZerosAndWriteNothing) {
   copy_box({{64, 10, 3}, {16, 4, 1}, {100, 0, 0}, Swizzle::bytes64});
 }
 
-TEST(Counters, CountWavefrontsAndSectors) {
-  const auto counted = [](const char* body) {
-    Result result;
-    evaluate<uint32_t>(
-        std::string(".shared .align 16 .b8 s[4096]; mov.u32 %r1, %laneid; mov.u32 %r2, s; mov.u32 %r9, 0;") + body,
-        std::vector<uint32_t>(1024, 1), 1024, &result);
-    EXPECT_TRUE(result.clean()) << result.text();
-    return result.counters;
-  };
-  const auto line = counted("shl.b32 %r3, %r1, 2; add.u32 %r3, %r3, %r2; st.shared.u32 [%r3], %r9;");
-  EXPECT_EQ(line.shared_wavefronts, 1u);
-  const auto conflict = counted("shl.b32 %r3, %r1, 7; add.u32 %r3, %r3, %r2; st.shared.u32 [%r3], %r9;");
-  EXPECT_EQ(conflict.shared_wavefronts, 32u);  // all in one bank
-  EXPECT_EQ(conflict.shared_ideal_wavefronts, 1u);
-  const auto together = counted("mul.wide.u32 %d1, %r1, 4; add.u64 %d1, %d1, %in; ld.global.u32 %r3, [%d1];");
-  EXPECT_EQ(together.global_load_sectors, 4u);
-  const auto apart = counted("mul.wide.u32 %d1, %r1, 128; add.u64 %d1, %d1, %in; ld.global.u32 %r3, [%d1];");
-  EXPECT_EQ(apart.global_load_sectors, 32u);
-}
-
 }  // namespace
 }  // namespace emulator::test

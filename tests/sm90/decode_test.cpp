@@ -1,18 +1,35 @@
 // The shipped kernels against the float64 reference: every template, mask, tail, split, page size and type.
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <limits>
+#include <map>
+#include <optional>
 #include <ostream>
+#include <string>
 
 #include "device.h"
+#include "machine/coverage.h"
 #include "support/accuracy.h"
 
 namespace flash_mla::test {
 namespace {
 
+struct Element {
+  int64_t sequence, key, head, column;
+};
+
 struct Case {
   const char* name;
   SceneSpec scene;
   DeviceRun run;
+  std::optional<Element> nan = {};  // of a live key
+
+  [[nodiscard]] Scene make_scene() const {
+    Scene made(scene);
+    if (nan) made.set_key(nan->sequence, nan->key, nan->head, nan->column, std::numeric_limits<double>::quiet_NaN());
+    return made;
+  }
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& each) {
@@ -129,13 +146,35 @@ const Case kCases[] = {
       .mask = kCausal,
       .spread = Spread::heads_first},
      {}},
+    {"unaligned_float32",
+     {.shape = with_float32_out(shape(288, 256, kBf16, 1, 8)), .seqlens = {130}, .spread = Spread::padded},
+     {}},
+    {"unaligned_float32_split",
+     {.shape = with_float32_out(shape(320, 256, kFp16, 1, 8)), .seqlens = {130}, .spread = Spread::padded},
+     {.splits = 2}},
+    // Without lse.
+    {"without_lse", {.shape = shape(288, 256, kBf16, 1, 8), .seqlens = {130, 20}}, {.with_lse = false}},
+    {"without_lse_split", {.shape = shape(288, 256, kBf16, 1, 8), .seqlens = {130}}, {.splits = 2, .with_lse = false}},
+    // NaN in a key that the last token alone sees, in a tile of its own.
+    {"nan_bf16",
+     {.shape = shape(288, 256, kBf16, 2, 8), .seqlens = {130, 65}, .mask = kCausal},
+     {.splits = 2},
+     Element{1, 64, 0, 20}},
+    {"nan_fp16",
+     {.shape = shape(576, 512, kFp16, 2, 8), .seqlens = {129}, .mask = kCausal},
+     {},
+     Element{0, 128, 0, 500}},
+    {"nan_in_the_window",
+     {.shape = shape(512, 512, kBf16, 3, 8), .seqlens = {130}, .mask = {true, 66, 3}},
+     {},
+     Element{0, 62, 0, 7}},
 };
 
 class Decode : public testing::TestWithParam<Case> {};
 
 TEST_P(Decode, IsAccurateAndCleanOverSeeds) {
   const Case& each = GetParam();
-  const Scene scene(each.scene);
+  const Scene scene = each.make_scene();
   const ReferenceResult reference = scene.reference();
   for (const Path path : {Path::shipped, Path::many_rows}) {
     if (path == Path::many_rows && !has_few_rows(scene)) continue;
@@ -182,6 +221,43 @@ TEST(FewRows, EveryKernelIsAccurateAndClean) {
       }
     }
   }
+}
+
+/// What the cases run of the kernels, as counted by kernel.
+std::map<std::string, emulator::machine::Counters> counted() {
+  std::map<std::string, emulator::machine::Counters> kernels;
+  for (const Case& each : kCases) {
+    for (const Path path : {Path::shipped, Path::many_rows}) {
+      const Scene scene = each.make_scene();
+      if (path == Path::many_rows && !has_few_rows(scene)) continue;
+      DeviceRun how = each.run;
+      how.path = path;
+      const DeviceOutput result = run_on_device(scene, how);
+      kernels[result.decode_kernel].add(result.decode);
+      if (!result.merge_kernel.empty()) kernels[result.merge_kernel].add(result.merge);
+    }
+  }
+  return kernels;
+}
+
+/// "src/sm90/decode.cuh:12" for a path that a compiler gave.
+std::string name_of(const emulator::machine::Coverage::Line& line) {
+  const size_t root = line.first.rfind("/src/");
+  return (root == std::string::npos ? line.first : line.first.substr(root + 1)) + ":" + std::to_string(line.second);
+}
+
+TEST(Coverage, CasesRunNearlyAllLinesOfTheKernels) {
+  constexpr double kLeast = 0.98;
+  emulator::machine::Coverage coverage;
+  const auto kernels = counted();
+  for (const auto& [name, counters] : kernels) coverage.add(shipped_kernels().find(name), counters.executions);
+  std::string missing;
+  for (const auto& line : coverage.lines_not_run()) missing += " " + name_of(line);
+  const auto [ran, all] = coverage.lines();
+  EXPECT_GT(all, 200u) << "compiled without -lineinfo?";
+  EXPECT_GE(static_cast<double>(ran), kLeast * static_cast<double>(all)) << "not run:" << missing;
+  std::printf("%zu of %zu source lines; not run:%s\n", static_cast<size_t>(ran), static_cast<size_t>(all),
+              missing.empty() ? " none" : missing.c_str());
 }
 
 INSTANTIATE_TEST_SUITE_P(Sm90, Decode, testing::ValuesIn(kCases),

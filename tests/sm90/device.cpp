@@ -162,10 +162,20 @@ class Arguments {
   size_t next_ = 0;
 };
 
+std::unique_ptr<machine::Program> decoded(const emulator::ptx::Module& module,
+                                          const emulator::ptx::Function& function) {
+  const machine::VariableAddresses none(module.variables.size());
+  auto program = machine::decode(module, function, none);
+  if (const auto* error = std::get_if<emulator::ptx::Error>(&program)) {
+    throw std::runtime_error(function.name + ": line " + std::to_string(error->line) + ": " + error->message);
+  }
+  return std::move(std::get<0>(program));
+}
+
 }  // namespace
 
 struct Kernels::State {
-  emulator::ptx::Module module;
+  std::shared_ptr<const emulator::ptx::Module> module;
   std::map<std::string, std::unique_ptr<machine::Program>> programs;
 };
 
@@ -176,21 +186,24 @@ Kernels::Kernels(const std::string& path) : state_(std::make_unique<State>()) {
   if (const auto* error = std::get_if<emulator::ptx::Error>(&parsed)) {
     throw std::runtime_error(path + ":" + std::to_string(error->line) + ": " + error->message);
   }
-  state_->module = std::move(std::get<emulator::ptx::Module>(parsed));
+  state_->module = std::make_shared<const emulator::ptx::Module>(std::move(std::get<emulator::ptx::Module>(parsed)));
+}
+Kernels::Kernels(const Kernels& original, const emulator::ptx::Function& changed) : state_(std::make_unique<State>()) {
+  state_->module = original.state_->module;
+  state_->programs[changed.name] = decoded(module(), changed);
 }
 Kernels::~Kernels() = default;
+
+const emulator::ptx::Module& Kernels::module() const {
+  return *state_->module;
+}
 
 const machine::Program& Kernels::find(const std::string& name) {
   std::unique_ptr<machine::Program>& program = state_->programs[name];
   if (program != nullptr) return *program;
-  const machine::VariableAddresses none(state_->module.variables.size());
-  for (const emulator::ptx::Function& function : state_->module.functions) {
+  for (const emulator::ptx::Function& function : module().functions) {
     if (!function.entry || function.name != name) continue;
-    auto decoded = machine::decode(state_->module, function, none);
-    if (const auto* error = std::get_if<emulator::ptx::Error>(&decoded)) {
-      throw std::runtime_error(name + ": line " + std::to_string(error->line) + ": " + error->message);
-    }
-    program = std::move(std::get<0>(decoded));
+    program = decoded(module(), function);
     return *program;
   }
   throw std::runtime_error("there is no kernel " + name);
@@ -220,7 +233,7 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   const DecodeShape& shape = spec.shape;
   const DecodeArgs args = scene.args();
   const Work work = plan(scene, how);
-  DeviceOutput result{Output(scene), {}, {}, {}};
+  DeviceOutput result{Output(scene), {}, {}, {}, {}, {}};
 
   machine::Memory memory;
   std::vector<Unit> units;
@@ -273,7 +286,8 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   machine::Options options;
   options.seed = how.seed;
   options.checks = how.checks;
-  options.patience = 2'000'000;
+  options.patience = how.patience;
+  options.most_instructions = how.most_instructions;
   machine::Reports reports;
   machine::LaunchShape launch;
   launch.grid = {static_cast<uint32_t>(how.parts), 1, 1};
@@ -281,7 +295,8 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   const sm90::DecodeKernel kernel = sm90::decode_kernel(element, shape.d, shape.d_v, rows);
   launch.block = {static_cast<uint32_t>(kernel.threads), 1, 1};
   launch.dynamic_shared = static_cast<uint32_t>(kernel.shared_bytes);
-  const machine::Program& decode = kernels.find(kernel.name);
+  result.decode_kernel = kernel.name;
+  const machine::Program& decode = kernels.find(result.decode_kernel);
   const Arguments decode_arguments = Arguments(decode).add(map).add(params);
   machine::Prerequisites stream;
   result.decode = machine::run(decode, launch, decode_arguments.bytes(), memory, options, reports, &stream);
@@ -298,7 +313,8 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
     launch.block = {sm90::kMergeThreads, 1, 1};
     launch.dynamic_shared = 0;
     launch.dependent = true;
-    const machine::Program& program = kernels.find(sm90::merge_kernel_name(element));
+    result.merge_kernel = sm90::merge_kernel_name(element);
+    const machine::Program& program = kernels.find(result.merge_kernel);
     result.merge =
         machine::run(program, launch, Arguments(program).add(merge).bytes(), memory, options, reports, &stream);
   }

@@ -14,9 +14,12 @@ namespace flash_mla::test {
 class Kernels {
  public:
   explicit Kernels(const std::string& path);
+  /// The same with one of them changed. Throws as find() does.
+  Kernels(const Kernels& original, const emulator::ptx::Function& changed);
   ~Kernels();
   /// Throws if there is no such kernel, or it has something that the emulator does not know.
   const emulator::machine::Program& find(const std::string& name);
+  [[nodiscard]] const emulator::ptx::Module& module() const;
 
  private:
   struct State;
@@ -40,12 +43,15 @@ struct DeviceRun {
   Path path = Path::shipped;
   bool with_lse = true;
   bool checks = true;
+  uint64_t patience = 2'000'000;  ///< warp-instructions without progress
+  uint64_t most_instructions = UINT64_MAX;
   bool gathers = false;  ///< also where a tensor map fits the cache
 };
 
 struct DeviceOutput {
   Output output;
   std::vector<emulator::machine::Report> reports;
+  std::string decode_kernel, merge_kernel;  ///< that ran; merge: empty if there was nothing to merge
   emulator::machine::Counters decode, merge;
 
   [[nodiscard]] std::string text() const;
