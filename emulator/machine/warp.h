@@ -118,6 +118,9 @@ class Warp {
   bool choose(size_t& chosen);
   void run_fragment(size_t index, uint32_t& budget);
   bool gathered(const Op& op, uint32_t mask);
+  [[nodiscard]] uint32_t members_of(const Op& op, uint32_t mask);
+  [[nodiscard]] uint32_t same_members(const Op& op, uint32_t mask);
+  Outcome run_members(const Op& op, uint32_t mask);
   void merge();
   void check_sources(const Op& op, uint32_t mask) const;
 
