@@ -40,7 +40,7 @@ struct BulkGroup {
 
 class Warp {
  public:
-  void start(Cta& cta, uint32_t id, uint32_t lanes);
+  void start(Cta& owner, uint32_t number, uint32_t lane_count);
 
   /// Runs at most `budget` instructions. Returns how many.
   uint32_t run(uint32_t budget);
