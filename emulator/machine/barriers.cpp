@@ -211,7 +211,8 @@ void decode_fence(Decoder& d) {
   d.op.run = no_fence;
   if (d.take("proxy")) {
     const int proxy = d.take_one_of({"async", "async::generic", "alias", "tensormap::generic"});
-    if (proxy == 1 || proxy == 3) d.unsupported();
+    if (proxy == 3) return decode_tensor_map_fence(d);
+    if (proxy == 1) d.unsupported();
     d.take_one_of({"shared::cta", "shared::cluster", "global"}, 0);
     if (proxy == 0) d.op.run = proxy_fence;
     d.expect_operands(0);

@@ -5,7 +5,7 @@
 #include "machine/address.h"
 #include "machine/bulk_copy.h"
 #include "machine/lanes.h"
-#include "machine/tensor_map.h"
+#include "machine/tensor_map_access.h"
 #include "support/format.h"
 
 namespace emulator::machine {
@@ -19,17 +19,15 @@ uint32_t TensorMap::box_bytes() const {
 namespace {
 
 using ptx::Operand;
-using Coordinates = std::array<int32_t, 5>;
+using Coordinates = TensorMap::Coordinates;
 
 TensorMap read_map(Warp& warp, const Op& op, uint64_t address, uint32_t lane) {
   if (address % 64 != 0)
     warp.fault(op, Finding::misaligned, format("a tensor map at {:#x}; it has to be a multiple of 64", address));
-  const Place place = find_place(warp, op, lane, ptx::Space::generic, address, 128, Use::read);
-  TensorMap map;
-  std::memcpy(&map, place.bytes, sizeof(map));
-  if (map.magic != TensorMap::kMagic || map.rank == 0 || map.rank > 5) {
-    warp.fault(op, Finding::operand, format("there is no tensor map at {:#x}", address));
-  }
+  const TensorMap map = load_tensor_map(warp, op, lane, ptx::Space::generic, address);
+  const std::string wrong = map.what_is_wrong();
+  if (!wrong.empty()) warp.fault(op, Finding::operand, format("the tensor map at {:#x} {}", address, wrong));
+  check_tensor_map_fence(warp, op, address);
   if (op.list.size() != map.rank)
     warp.fault(op, Finding::operand, format("{} coordinates for a tensor of {} dimensions", op.list.size(), map.rank));
   return map;
@@ -39,33 +37,6 @@ Coordinates read_coordinates(Warp& warp, const Op& op, uint32_t lane) {
   Coordinates coordinates{};
   for (size_t i = 0; i < op.list.size(); ++i) coordinates[i] = warp.lanes<int32_t>(op.list[i])[lane];
   return coordinates;
-}
-
-/// Calls f(offset in the box, global address, bytes inside the tensor) for every row of the box.
-template <class F>
-void each_row(const TensorMap& map, const Coordinates& at, F f) {
-  const uint32_t row_bytes = map.box[0] * map.element_bytes;
-  uint32_t rows = 1;
-  for (uint32_t i = 1; i < map.rank; ++i) rows *= map.box[i];
-  for (uint32_t row = 0; row < rows; ++row) {
-    uint32_t rest = row;
-    bool inside = true;
-    uint64_t address = map.address;
-    for (uint32_t i = 1; i < map.rank; ++i) {
-      const int64_t index = at[i] + static_cast<int64_t>(rest % map.box[i]) * map.steps[i];
-      rest /= map.box[i];
-      inside &= index >= 0 && index < static_cast<int64_t>(map.extents[i]);
-      address += static_cast<uint64_t>(index) * map.strides[i - 1];
-    }
-    f(row * row_bytes, address, inside);
-  }
-}
-
-/// The elements [first, last) of a row of the box that lie in the tensor.
-std::pair<int64_t, int64_t> elements_inside(const TensorMap& map, const Coordinates& at) {
-  const int64_t first = std::max<int64_t>(0, -static_cast<int64_t>(at[0]));
-  const int64_t last = std::min<int64_t>(map.box[0], static_cast<int64_t>(map.extents[0]) - at[0]);
-  return {first, std::max(first, last)};
 }
 
 /// Copies bytes between a linear buffer and the swizzled box, chunk by chunk of 16 bytes.
@@ -143,6 +114,16 @@ Outcome load_box(Warp& warp, const Op& op, uint32_t mask) {
   return Outcome::next;
 }
 
+/// The type of a tensor's elements, for a reduction of them.
+ptx::Type reduced_type(Warp& warp, const Op& op, const TensorMap& map) {
+  using ptx::Type;
+  constexpr Type kTypes[] = {Type::none, Type::none, Type::u32,  Type::s32, Type::u64, Type::s64, Type::f16,
+                             Type::f32,  Type::f64,  Type::bf16, Type::f32, Type::f32, Type::f32};
+  const Type type = map.type < std::size(kTypes) ? kTypes[map.type] : Type::none;
+  if (type == Type::none) warp.fault(op, Finding::operand, "elements of the tensor's type cannot be reduced");
+  return type;
+}
+
 // src: map, from. Of what lies outside the tensor nothing is written.
 Outcome store_box(Warp& warp, const Op& op, uint32_t mask) {
   Cluster& cluster = *warp.cta->cluster;
@@ -157,6 +138,8 @@ Outcome store_box(Warp& warp, const Op& op, uint32_t mask) {
     Cta& owner = find_shared(warp, op, from, bytes, offset);
     const auto [first, last] = elements_inside(map, at);
     const auto row_bytes = static_cast<uint32_t>(last - first) * map.element_bytes;
+    Reduction reduction = reduction_of(op);
+    if (reduction.reduces) reduction.type = reduced_type(warp, op, map);
     struct Row {
       Allocation* target;
       uint64_t in_target;
@@ -172,16 +155,18 @@ Outcome store_box(Warp& warp, const Op& op, uint32_t mask) {
             op, Finding::out_of_bounds,
             format("the tensor map leads to {} bytes at global {:#x}, outside any allocation", row_bytes, address));
       }
+      check_reduced(warp, op, reduction, *target, address - target->start, row_bytes);
       if (warp.cta->launch().options.checks) {
-        track_global(warp, op, address, row_bytes, Use::write, bulk_writes_of(warp, lane));
+        track_global(warp, op, address, row_bytes, Use::write, bulk_writes_of(warp, lane), reduction.reduces);
       }
       rows.push_back({target, address - target->start, in_box + static_cast<uint32_t>(begin) * map.element_bytes});
     });
     const auto group = begin_store(warp, op, owner, offset, bytes, lane);
-    cluster.later([&cluster, &owner, offset, group, row_bytes, rows = std::move(rows), swizzle = map.swizzle] {
+    cluster.later([&cluster, &owner, offset, group, row_bytes, rows = std::move(rows), swizzle = map.swizzle,
+                   reduction] {
       for (const Row& row : rows) {
         each_chunk(offset + row.in_box, row_bytes, swizzle, [&](uint32_t in_shared, uint32_t in_row, uint32_t size) {
-          std::memcpy(row.target->bytes.data() + row.in_target + in_row, owner.shared.data() + in_shared, size);
+          reduction.deliver(row.target->bytes.data() + row.in_target + in_row, owner.shared.data() + in_shared, size);
         });
         mark(row.target->initialised.data(), row.in_target, row_bytes);
       }
@@ -204,6 +189,12 @@ void add_box(Decoder& d, size_t operand, size_t s, int dimensions) {
 }
 
 }  // namespace
+
+void decode_tensor_reduction(Decoder& d) {
+  take_reduction(d);
+  decode_tensor_copy(d);
+  if (d.op.run != store_box) d.unsupported();
+}
 
 void decode_tensor_copy(Decoder& d) {
   const int dimensions = 1 + d.take_one_of({"1d", "2d", "3d", "4d", "5d"});

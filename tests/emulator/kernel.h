@@ -23,6 +23,7 @@ struct Result {
   machine::Counters counters;
   std::vector<machine::Report> reports;
   std::string refusal;  // of the module
+  std::string printed;
 
   [[nodiscard]] bool clean() const { return refusal.empty() && reports.empty(); }
   [[nodiscard]] bool found(machine::Finding finding) const;
@@ -57,6 +58,8 @@ class Kernel {
   }
   /// `stream`: as machine::run() has it.
   Result run(machine::Prerequisites* stream = nullptr);
+  /// Of a text that has been accepted.
+  [[nodiscard]] const machine::Program& program() const { return *program_; }
 
   machine::LaunchShape shape;
   machine::Options options;

@@ -4,9 +4,8 @@
 #include <cmath>
 #include <ostream>
 
-#include "kernel.h"
+#include "gemm.h"
 #include "machine/number.h"
-#include "machine/tensor_map.h"
 
 namespace emulator::test {
 namespace {
@@ -24,27 +23,7 @@ std::string edited(std::string text, const std::string& from, const std::string&
   return text.replace(at, from.size(), to);
 }
 
-constexpr uint32_t kSteps = 5;
-constexpr uint32_t kDepth = 64 * kSteps;
-
-struct MapBytes {
-  uint8_t bytes[128];
-};
-
-MapBytes matrix_map(uint64_t address) {
-  machine::TensorMap map;
-  map.address = address;
-  map.rank = 2;
-  map.element_bytes = 2;
-  map.swizzle = machine::Swizzle::bytes128;
-  map.extents[0] = kDepth;
-  map.extents[1] = 64;
-  map.strides[0] = kDepth * 2;
-  for (uint32_t i = 0; i < 2; ++i) map.box[i] = 64, map.steps[i] = 1;
-  MapBytes bytes{};
-  std::memcpy(bytes.bytes, &map, sizeof(map));
-  return bytes;
-}
+constexpr uint32_t kDepth = Gemm::kDepth;
 
 struct Outcome {
   Result result;
@@ -52,32 +31,17 @@ struct Outcome {
 };
 
 Outcome run_gemm(const std::string& text, uint64_t seed) {
-  Kernel kernel(text, "gemm");
-  std::vector<uint16_t> a(64 * kDepth), b(64 * kDepth);
-  uint32_t state = 1;
-  for (std::vector<uint16_t>* matrix : {&a, &b}) {
-    for (uint16_t& element : *matrix) {
-      state = state * 1664525 + 1013904223;
-      element = static_cast<uint16_t>(machine::float_to_bfloat16(static_cast<float>(state >> 8) / 0x1p23f - 1));
-    }
-  }
-  const uint64_t c = kernel.memory.allocate(64 * 64 * 4);
-  kernel.argument(matrix_map(kernel.upload(a)));
-  kernel.argument(matrix_map(kernel.upload(b)));
-  kernel.argument(c);
-  kernel.argument(kSteps);
-  kernel.shape.block = {256, 1, 1};
-  kernel.shape.dynamic_shared = 33000;
-  kernel.options.seed = seed;
-  kernel.options.patience = 200'000;
-  Outcome outcome{kernel.run(), 0};
-  const std::vector<float> got = kernel.download<float>(c, 64 * 64);
+  Gemm gemm(text);
+  gemm.kernel.options.seed = seed;
+  gemm.kernel.options.patience = 200'000;
+  Outcome outcome{gemm.kernel.run(), 0};
+  const std::vector<float> got = gemm.kernel.download<float>(gemm.c, 64 * 64);
   for (uint32_t i = 0; i < 64; ++i) {
     for (uint32_t j = 0; j < 64; ++j) {
       double sum = 0;
       for (uint32_t k = 0; k < kDepth; ++k) {
-        sum += static_cast<double>(machine::bfloat16_to_float(a[i * kDepth + k])) *
-               machine::bfloat16_to_float(b[j * kDepth + k]);
+        sum += static_cast<double>(machine::bfloat16_to_float(gemm.a[i * kDepth + k])) *
+               machine::bfloat16_to_float(gemm.b[j * kDepth + k]);
       }
       const double error = std::fabs(sum - static_cast<double>(got[i * 64 + j]));
       outcome.error = std::isnan(error) ? HUGE_VAL : std::max(outcome.error, error);
@@ -86,14 +50,14 @@ Outcome run_gemm(const std::string& text, uint64_t seed) {
   return outcome;
 }
 
-const std::string& gemm() {
+const std::string& gemm_text() {
   static const std::string text = read_file(EMULATOR_KERNELS "/gemm.ptx");
   return text;
 }
 
 TEST(Gemm, IsRightAndCleanOverSeeds) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
-    const Outcome outcome = run_gemm(gemm(), seed);
+    const Outcome outcome = run_gemm(gemm_text(), seed);
     EXPECT_TRUE(outcome.result.clean()) << "seed " << seed << ": " << outcome.result.text();
     EXPECT_LT(outcome.error, 1e-4) << "seed " << seed;
     EXPECT_EQ(outcome.result.counters.bulk_load_bytes, 2u * 64 * kDepth * 2);
@@ -117,7 +81,7 @@ class PlantedGemm : public testing::TestWithParam<Plant> {};
 
 TEST_P(PlantedGemm, IsFound) {
   const Plant& plant = GetParam();
-  const std::string text = edited(gemm(), plant.from, plant.to);
+  const std::string text = edited(gemm_text(), plant.from, plant.to);
   std::string seen;
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     const Outcome outcome = run_gemm(text, seed);
