@@ -207,11 +207,41 @@ void Warp::leave_undefined(const Op& op) {
 /// Whether all lanes that the instruction gathers are here.
 bool Warp::gathered(const Op& op, uint32_t mask) {
   if (op.gather == Gather::live) return mask == live;
-  const uint32_t members = lanes<uint32_t>(op.src[5])[std::countr_zero(mask)];
-  if ((members & mask) != mask)
-    fault(op, Finding::operand, format("member mask {:#x} lacks executing lanes {:#x}", members, mask));
-  const uint32_t wanted = members & live;
-  return mask == wanted;
+  for (uint32_t rest = mask; rest != 0;) {
+    const uint32_t group = same_members(op, rest);
+    const uint32_t members = members_of(op, group);
+    if ((members & group) != group)
+      fault(op, Finding::operand, format("member mask {:#x} lacks executing lanes {:#x}", members, group));
+    if (group != (members & live)) return false;
+    rest &= ~group;
+  }
+  return true;
+}
+
+uint32_t Warp::members_of(const Op& op, uint32_t mask) {
+  return lanes<uint32_t>(op.src[5])[std::countr_zero(mask)];
+}
+
+/// The lanes of `mask` that name the same members as its first one.
+uint32_t Warp::same_members(const Op& op, uint32_t mask) {
+  const uint32_t members = members_of(op, mask);
+  if ((members & mask) == mask) return mask;  // the usual case
+  uint32_t group = 0;
+  for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
+    if (members_of(op, rest) == members) group |= rest & -rest;
+  }
+  return group;
+}
+
+/// An instruction of lanes that have met: of one group of them after the other.
+Outcome Warp::run_members(const Op& op, uint32_t mask) {
+  while (mask != 0) {
+    const uint32_t group = same_members(op, mask);
+    meet(group);
+    op.run(*this, op, group);
+    mask &= ~group;
+  }
+  return Outcome::next;
 }
 
 /// brx.idx: where the first of the lanes goes; those that go elsewhere are taken from the mask.
@@ -296,8 +326,7 @@ void Warp::run_fragment(size_t index, uint32_t& budget) {
       go_on = false;
     } else {
       if (checks) check_sources(op, mask);
-      if (op.gather == Gather::members) meet(mask);
-      const Outcome outcome = op.run(*this, op, mask);
+      const Outcome outcome = op.gather == Gather::members ? run_members(op, mask) : op.run(*this, op, mask);
       for (uint32_t i = 0; i < op.results; ++i) mark_written(op.dst[i], mask);
       if (undefined != 0) leave_undefined(op);
       if (outcome == Outcome::next) {

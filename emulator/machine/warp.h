@@ -51,7 +51,7 @@ struct BulkGroup {
 
 class Warp {
  public:
-  void start(Cta& cta, uint32_t id, uint32_t lanes);
+  void start(Cta& owner, uint32_t number, uint32_t lane_count);
 
   /// Runs at most `budget` instructions. Returns how many.
   uint32_t run(uint32_t budget);
@@ -133,6 +133,9 @@ class Warp {
   void run_fragment(size_t index, uint32_t& budget);
   void leave_undefined(const Op& op);
   bool gathered(const Op& op, uint32_t mask);
+  [[nodiscard]] uint32_t members_of(const Op& op, uint32_t mask);
+  [[nodiscard]] uint32_t same_members(const Op& op, uint32_t mask);
+  Outcome run_members(const Op& op, uint32_t mask);
   uint32_t indexed_target(const Op& op, uint32_t& mask);
   void merge();
   void check_sources(const Op& op, uint32_t mask);

@@ -162,6 +162,12 @@ const Pair kLanes[] = {
      LANE_WORDS "st.shared.u32 [%r2], %r1; setp.lt.u32 %p1, %r1, 16; @%p1 bra low; bar.warp.sync 0xffff0000;"
                 "bra high; low: bar.warp.sync 0xffff; high: xor.b32 %r3, %r2, 64; ld.shared.u32 %r5, [%r3];",
      Finding::race},
+    {"halves_that_meet_apart_at_one_place", kWarp,
+     LANE_WORDS "st.shared.u32 [%r2], %r1; setp.lt.u32 %p1, %r1, 16; selp.b32 %r4, 0xffff, 0xffff0000, %p1;"
+                "bar.warp.sync %r4; ld.shared.u32 %r5, [%r3];",
+     LANE_WORDS "st.shared.u32 [%r2], %r1; setp.lt.u32 %p1, %r1, 16; selp.b32 %r4, 0xffff, 0xffff0000, %p1;"
+                "bar.warp.sync %r4; xor.b32 %r3, %r2, 64; ld.shared.u32 %r5, [%r3];",
+     Finding::race},
     {"through_global_memory", kWarp,
      OWN_WORD "st.global.u32 [%d2], 5; bar.warp.sync -1; xor.b64 %d3, %d2, 4; ld.global.u32 %r2, [%d3];",
      OWN_WORD "st.global.u32 [%d2], 5; xor.b64 %d3, %d2, 4; ld.global.u32 %r2, [%d3];", Finding::race},
