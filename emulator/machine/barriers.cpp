@@ -30,8 +30,7 @@ void wake(Cta& cta, uint32_t id, uint32_t generation) {
   for (Warp& other : cta.warps) {
     for (const Fragment& fragment : other.fragments()) {
       const Wait& wait = fragment.wait;
-      if (wait.what == Wait::For::barrier && wait.a == id && wait.b == generation)
-        other.acquire(barrier.released);
+      if (wait.what == Wait::For::barrier && wait.a == id && wait.b == generation) other.acquire(barrier.released);
     }
   }
 }

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "machine/counters.h"
-#include "machine/memory.h"
 #include "machine/flags.h"
 #include "machine/global_shadow.h"
+#include "machine/memory.h"
 #include "machine/prerequisites.h"
 #include "machine/race.h"
 #include "machine/warp.h"

@@ -50,9 +50,9 @@ struct Op {
   uint8_t count = 1;    // elements of a vector, matrices, ...
   ptx::Space space = ptx::Space::generic;
   ptx::Type type = ptx::Type::none;
-  uint8_t kind = 0;    // what a handler distinguishes
-  uint32_t flags = 0;  // likewise
-  Scope scope = Scope::none;              // of a strong access, of a fence; none: a weak access
+  uint8_t kind = 0;           // what a handler distinguishes
+  uint32_t flags = 0;         // likewise
+  Scope scope = Scope::none;  // of a strong access, of a fence; none: a weak access
   bool acquires = false, releases = false;
   bool constant = false;  // ld.global.nc
   bool guard_negated = false;

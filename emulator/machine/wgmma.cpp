@@ -77,11 +77,13 @@ class Reader {
 
   /// 16 bytes; `warp` below 4: read by that warp alone.
   const uint8_t* chunk(uint32_t address, uint32_t warp) {
-    uint32_t offset = 0;
+    uint32_t offset = address;
     Warp& issuer = warps_[warp < 4 ? warp : 0];
-    find_shared(issuer, op_, address, 16, offset);
+    if (address < kSharedStart || address + 16 > cta_.shared.size()) find_shared(issuer, op_, address, 16, offset);
     if (checks_) {
-      if (!all_marked(cta_.initialised.data(), offset, 16)) {
+      uint16_t marks = 0;
+      std::memcpy(&marks, cta_.initialised.data() + offset / 8, sizeof(marks));
+      if (marks != 0xffff) {
         issuer.report(op_, Finding::uninitialised,
                       format("16 bytes at shared {:#x} are read before they are written", offset));
       }
