@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kernel.h"
+#include "machine/tensor_map.h"
 
 namespace emulator::test {
 namespace {
@@ -155,6 +156,55 @@ TEST(Reductions, OfLines) {
     const Words got = reduce_line(operation.name, Words(16, operation.there), Words(16, operation.arriving), &result);
     ASSERT_TRUE(result.clean()) << operation.name << ": " << result.text();
     EXPECT_EQ(got, Words(16, operation.expected)) << operation.name;
+  }
+}
+
+/// A box of 8 x 4 words at (28, 1), of which 4 x 4 lie in the tensor of 32 x 5, is added to it.
+TEST(Reductions, OfBoxes) {
+  Kernel kernel(kernel_text(R"(
+  .shared .align 128 .b8 box[128];
+  mov.u32 %r1, %tid.x;
+  setp.eq.u32 %p1, %r1, 0;
+  mov.u32 %r2, box;
+  mad.lo.u32 %r3, %r1, 4, %r2;
+  add.u32 %r4, %r1, 100;
+  st.shared.u32 [%r3], %r4;
+  fence.proxy.async.shared::cta;
+  bar.warp.sync -1;
+  mov.u32 %r5, 28;
+  mov.u32 %r6, 1;
+  @%p1 cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group [%in, {%r5, %r6}], [%r2];
+  @%p1 cp.async.bulk.commit_group;
+  @%p1 cp.async.bulk.wait_group 0;
+)"));
+  kernel.shape.block = {32, 1, 1};
+  Words before(5 * 32);
+  for (uint32_t i = 0; i < before.size(); ++i) before[i] = 1000 * i;
+  const uint64_t tensor = kernel.upload(before);
+  machine::TensorMap map;
+  map.address = tensor;
+  map.rank = 2;
+  map.type = 2;  // CU_TENSOR_MAP_DATA_TYPE_UINT32
+  map.element_bytes = 4;
+  map.extents[0] = 32;
+  map.extents[1] = 5;
+  map.strides[0] = 128;
+  map.box[0] = 8;
+  map.box[1] = 4;
+  map.steps[0] = map.steps[1] = 1;
+  std::vector<uint8_t> bytes(128);
+  std::memcpy(bytes.data(), &map, sizeof(map));
+  kernel.argument(tensor);
+  kernel.argument(kernel.upload(bytes));
+  const Result result = kernel.run();
+  ASSERT_TRUE(result.clean()) << result.text();
+  const Words after = kernel.download<uint32_t>(tensor, before.size());
+  for (uint32_t row = 0; row < 5; ++row) {
+    for (uint32_t column = 0; column < 32; ++column) {
+      const bool in_box = row >= 1 && column >= 28;
+      const uint32_t added = in_box ? 100 + (row - 1) * 8 + column - 28 : 0;
+      ASSERT_EQ(after[row * 32 + column], before[row * 32 + column] + added) << row << ", " << column;
+    }
   }
 }
 
