@@ -9,6 +9,7 @@ build_packages=(
   gnuplot-nox                                # plots
   libdnnl-dev                                # matrix products of the model runtime (oneDNN)
   libpcre2-dev libutf8proc-dev pkgconf       # its tokenizers' regular expressions and normal forms
+  liblz4-dev libzstd-dev                     # the emulator reads compressed fat binaries
   libgtest-dev                               # the release build declares its tests
 )
 test_packages=(
@@ -99,7 +100,7 @@ torch_packages=(
   transformers==5.24.0                       # the models that the runtime and the patch are held against
   matplotlib==3.11.0                         # the benchmark's plot
 )
-
+triton_packages=(triton==3.7.1 numpy ml_dtypes pytest)  # compiles kernels for the emulator's calibration; no GPU needed
 generate_packages=(ik-llama-cpp-python==0.1.5 gguf==0.19.0 numpy matplotlib)  # bench/generate
 
 clock_packages=(matplotlib==3.11.0)  # bench/clock's pictures

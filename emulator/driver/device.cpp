@@ -1,5 +1,4 @@
-// cuInit, devices and contexts.
-#include <algorithm>
+// cuInit and devices.
 #include <cstring>
 
 #include "driver/state.h"
@@ -58,12 +57,16 @@ int attribute_value(CUdevice_attribute attribute, bool& known) {
   }
 }
 
+}  // namespace
+
+namespace emulator::driver {
+
 CUresult check_device(CUdevice device) {
   return device == 0 ? CUDA_SUCCESS
                      : fail(CUDA_ERROR_INVALID_DEVICE, format("device {}; there is device 0 only", device));
 }
 
-}  // namespace
+}  // namespace emulator::driver
 
 EMULATOR_EXPORT CUresult cuInit(unsigned int flags) {
   return enter(Needs::nothing, [&](State& all) -> CUresult {
@@ -125,89 +128,6 @@ EMULATOR_EXPORT CUresult cuDeviceTotalMem_v2(size_t* bytes, CUdevice device) {
     if (bytes == nullptr) return CUDA_ERROR_INVALID_VALUE;
     if (const CUresult bad = check_device(device)) return bad;
     *bytes = size_t{80} << 30;
-    return CUDA_SUCCESS;
-  });
-}
-
-EMULATOR_EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {
-  return enter(Needs::driver, [&](State& all) -> CUresult {
-    if (context == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (const CUresult bad = check_device(device)) return bad;
-    ++all.retained;
-    *context = &all.context;
-    return CUDA_SUCCESS;
-  });
-}
-
-EMULATOR_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
-  return enter(Needs::driver, [&](State& all) -> CUresult {
-    if (const CUresult bad = check_device(device)) return bad;
-    if (all.retained == 0)
-      return fail(CUDA_ERROR_INVALID_CONTEXT, "the primary context is released more often than retained");
-    --all.retained;
-    return CUDA_SUCCESS;
-  });
-}
-
-/// Frees everything and forgets the error of a launch.
-EMULATOR_EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice device) {
-  return enter(Needs::driver, [&](State& all) -> CUresult {
-    if (const CUresult bad = check_device(device)) return bad;
-    all.context = {};
-    all.before.clear();
-    all.modules.clear();
-    all.streams.clear();
-    all.events.clear();
-    all.memory = {};
-    return CUDA_SUCCESS;
-  });
-}
-
-EMULATOR_EXPORT CUresult cuCtxGetCurrent(CUcontext* context) {
-  return enter(Needs::driver, [&](State&) -> CUresult {
-    if (context == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *context = context_stack().empty() ? nullptr : context_stack().back();
-    return CUDA_SUCCESS;
-  });
-}
-
-EMULATOR_EXPORT CUresult cuCtxSetCurrent(CUcontext context) {
-  return enter(Needs::driver, [&](State& all) -> CUresult {
-    if (context != nullptr && context != &all.context) return fail(CUDA_ERROR_INVALID_CONTEXT, "that is no context");
-    if (!context_stack().empty()) context_stack().pop_back();
-    if (context != nullptr) context_stack().push_back(context);
-    return CUDA_SUCCESS;
-  });
-}
-
-EMULATOR_EXPORT CUresult cuCtxPushCurrent_v2(CUcontext context) {
-  return enter(Needs::driver, [&](State& all) -> CUresult {
-    if (context != &all.context) return fail(CUDA_ERROR_INVALID_CONTEXT, "that is no context");
-    context_stack().push_back(context);
-    return CUDA_SUCCESS;
-  });
-}
-
-EMULATOR_EXPORT CUresult cuCtxPopCurrent_v2(CUcontext* context) {
-  return enter(Needs::driver, [&](State&) -> CUresult {
-    if (context_stack().empty()) return fail(CUDA_ERROR_INVALID_CONTEXT, "there is no current context");
-    if (context != nullptr) *context = context_stack().back();
-    context_stack().pop_back();
-    return CUDA_SUCCESS;
-  });
-}
-
-EMULATOR_EXPORT CUresult cuCtxGetDevice(CUdevice* device) {
-  return enter(Needs::context, [&](State&) -> CUresult {
-    if (device == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *device = 0;
-    return CUDA_SUCCESS;
-  });
-}
-
-EMULATOR_EXPORT CUresult cuCtxSynchronize() {
-  return enter(Needs::context, [](State& all) -> CUresult {
-    all.before.clear();
     return CUDA_SUCCESS;
   });
 }

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "driver/clock.h"
+#include "driver/options.h"
 #include "driver/state.h"
 #include "support/format.h"
 
@@ -22,6 +23,8 @@ CUresult error_of(machine::Finding finding) {
       return CUDA_ERROR_MISALIGNED_ADDRESS;
     case machine::Finding::operand:
       return CUDA_ERROR_ILLEGAL_INSTRUCTION;
+    case machine::Finding::assertion:
+      return CUDA_ERROR_ASSERT;
     case machine::Finding::deadlock:
       return CUDA_ERROR_LAUNCH_TIMEOUT;
     default:
@@ -34,16 +37,8 @@ const char* setting(const char* name) {
   return value != nullptr && *value != '\0' ? value : nullptr;
 }
 
-machine::Options options_of_environment() {
-  machine::Options options;
-  if (const char* const seed = setting("FLASH_MLA_EMULATOR_SEED")) options.seed = std::strtoull(seed, nullptr, 10);
-  if (const char* const checks = setting("FLASH_MLA_EMULATOR_CHECKS")) options.checks = std::strcmp(checks, "0") != 0;
-  return options;
-}
-
-/// FLASH_MLA_EMULATOR_LOG: a file to append reports to; without it they go to stderr.
-void log(const machine::Report& report) {
-  const std::string line = "flash_mla emulator: " + report.message + "\n";
+/// FLASH_MLA_EMULATOR_LOG: a file to append reports and what kernels print to; without it they go to stderr.
+void log(const std::string& line) {
   if (const char* const path = setting("FLASH_MLA_EMULATOR_LOG")) {
     std::ofstream(path, std::ios::app) << line;
   } else {
@@ -106,7 +101,6 @@ CUresult read_attributes(const CUlaunchConfig& config, machine::LaunchShape& sha
 
 CUresult launch(State& all, const CUlaunchConfig& config, CUfunction function, void** parameters, void** extra) {
   if (!is_function(all, function)) return fail(CUDA_ERROR_INVALID_HANDLE, "that is no function");
-  if (!is_stream(all, config.hStream)) return fail(CUDA_ERROR_INVALID_HANDLE, "that is no stream");
   const machine::Program& program = *function->program;
   machine::LaunchShape shape;
   shape.grid = {config.gridDimX, config.gridDimY, config.gridDimZ};
@@ -123,28 +117,49 @@ CUresult launch(State& all, const CUlaunchConfig& config, CUfunction function, v
   std::vector<uint8_t> bytes;
   if (const CUresult bad = gather_parameters(program, parameters, extra, bytes)) return bad;
 
+  return submit(all, config.hStream, Launch{function, shape, std::move(bytes)});
+}
+
+}  // namespace
+
+namespace emulator::driver {
+
+machine::Options options_of_environment() {
+  machine::Options options;
+  if (const char* const seed = setting("FLASH_MLA_EMULATOR_SEED")) options.seed = std::strtoull(seed, nullptr, 10);
+  if (const char* const checks = setting("FLASH_MLA_EMULATOR_CHECKS")) options.checks = std::strcmp(checks, "0") != 0;
+  return options;
+}
+
+CUresult perform_launch(State& all, const Launch& launch) {
+  if (!is_function(all, launch.function))
+    return fail(CUDA_ERROR_INVALID_HANDLE, "the kernel of a graph's node has been unloaded");
+  CUctx_st& context = *all.here;
   machine::Reports reports;
   machine::Options options = options_of_environment();
   static ClockFile clock_file;
-  const std::unique_ptr<emulator::clock::Tracer> tracer = clock_file.tracer(program, shape);
+  const machine::Program& program = *launch.function->program;
+  const std::unique_ptr<emulator::clock::Tracer> tracer = clock_file.tracer(program, launch.shape);
   if (tracer != nullptr) {
     options.observer = tracer.get();
     options.arithmetic = clock_file.arithmetic();
   }
-  all.counters.add(machine::run(program, shape, bytes, all.memory, options, reports, &all.before));
+  all.counters.add(
+      machine::run(program, launch.shape, launch.parameters, context.memory, options, reports, &context.before));
   if (tracer != nullptr && reports.all().empty()) clock_file.add(*tracer);
   ++all.launches;
+  if (!reports.printed().empty()) log(reports.printed());
   for (const machine::Report& report : reports.all()) {
-    log(report);
+    log("flash_mla emulator: " + report.message + "\n");
     all.reports.push_back(report);
     // The fatal one, if there is one, is the last.
-    all.context.sticky = error_of(report.finding);
-    fail(all.context.sticky, report.message);
+    context.sticky = error_of(report.finding);
+    fail(context.sticky, report.message);
   }
   return CUDA_SUCCESS;
 }
 
-}  // namespace
+}  // namespace emulator::driver
 
 EMULATOR_EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function, void** parameters,
                                           void** extra) {

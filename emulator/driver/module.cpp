@@ -21,7 +21,7 @@ CUresult refuse(const ptx::Error& error) {
 
 void release_variables(State& all, const CUmod_st& module) {
   for (size_t i = 0; i < module.addresses.size(); ++i) {
-    if (module.source.variables[i].space != ptx::Space::shared) all.memory.free(module.addresses[i]);
+    if (module.source.variables[i].space != ptx::Space::shared) all.here->memory.free(module.addresses[i]);
   }
 }
 
@@ -31,8 +31,8 @@ void allocate_variables(State& all, CUmod_st& module) {
       module.addresses.push_back(0);
       continue;
     }
-    const uint64_t address = all.memory.allocate(std::max<uint64_t>(variable.size, 1));
-    machine::Allocation& allocation = *all.memory.find(address, 1);
+    const uint64_t address = all.here->memory.allocate(std::max<uint64_t>(variable.size, 1));
+    machine::Allocation& allocation = *all.here->memory.find(address, 1);
     std::fill(allocation.bytes.begin(), allocation.bytes.end(), uint8_t{0});
     std::copy(variable.initial.begin(), variable.initial.end(), allocation.bytes.begin());
     machine::mark(allocation.initialised.data(), 0, allocation.size);
@@ -74,7 +74,7 @@ CUresult load(State& all, CUmodule* result, const void* image) {
     kernel->program = std::move(std::get<0>(decoded));
     module->functions.push_back(std::move(kernel));
   }
-  *result = all.modules.insert(std::move(module)).first->get();
+  *result = all.here->modules.insert(std::move(module)).first->get();
   return CUDA_SUCCESS;
 }
 
@@ -82,7 +82,7 @@ CUresult load(State& all, CUmodule* result, const void* image) {
 template <class F>
 CUresult on_module(CUmodule module, F body) {
   return enter(Needs::context, [&](State& all) -> CUresult {
-    if (find_handle(all.modules, module) == all.modules.end())
+    if (find_handle(all.here->modules, module) == all.here->modules.end())
       return fail(CUDA_ERROR_INVALID_HANDLE, "that is no module");
     return body(all);
   });
@@ -99,20 +99,21 @@ CUresult on_function(CUfunction function, F body) {
 }  // namespace
 
 EMULATOR_EXPORT CUresult cuModuleLoadData(CUmodule* module, const void* image) {
-  return enter(Needs::context, [&](State& all) { return load(all, module, image); });
+  return enter_unsafe([&](State& all) { return load(all, module, image); });
 }
 EMULATOR_EXPORT CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned int, const int*, void**) {
-  return enter(Needs::context, [&](State& all) { return load(all, module, image); });
+  return enter_unsafe([&](State& all) { return load(all, module, image); });
 }
 EMULATOR_EXPORT CUresult cuModuleLoadFatBinary(CUmodule* module, const void* image) {
-  return enter(Needs::context, [&](State& all) { return load(all, module, image); });
+  return enter_unsafe([&](State& all) { return load(all, module, image); });
 }
 
 EMULATOR_EXPORT CUresult cuModuleUnload(CUmodule module) {
   return on_module(module, [&](State& all) -> CUresult {
+    if (const CUresult bad = refuse_unsafe(all)) return bad;
     release_variables(all, *module);
-    all.before.clear();
-    all.modules.erase(find_handle(all.modules, module));
+    all.here->before.clear();
+    all.here->modules.erase(find_handle(all.here->modules, module));
     return CUDA_SUCCESS;
   });
 }

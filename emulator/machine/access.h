@@ -37,8 +37,8 @@ inline bool is_tracked(const Place& place) {
 /// each other in memory together.
 struct Touches {
   uint32_t mask = 0;
-  Cta* owner[kLanes];    // of shared memory; null: global
-  uint64_t at[kLanes];   // offset in it, or address
+  Cta* owner[kLanes];   // of shared memory; null: global
+  uint64_t at[kLanes];  // offset in it, or address
 
   void add(uint32_t lane, const Place& place, uint64_t address) {
     mask |= 1u << lane;
@@ -72,7 +72,7 @@ void report_conflict(Warp& warp, const Op& op, const Cta& owner, uint32_t offset
                      const Conflict& conflict);
 /// An aligned chunk.
 inline void track_chunk(Warp& warp, const Op& op, Cta& owner, uint32_t offset, const Tracker& tracker) {
-  const auto conflict = owner.race[offset / kChunk].access(tracker.access, tracker.view);
+  const auto conflict = owner.race[offset / kChunk].access(tracker.access, 0xffff, offset, offset, tracker.view);
   if (conflict) report_conflict(warp, op, owner, offset, tracker.access, *conflict);
 }
 void track_shared(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t size, Use use, const Engine& engine);

@@ -1,4 +1,6 @@
 // atom and red (PTX ISA 9.0, sections 9.7.13.5 and 9.7.13.7).
+#include "machine/atomics.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -13,8 +15,6 @@ namespace {
 
 using ptx::Space;
 using ptx::Type;
-
-enum Kind : uint8_t { kAnd, kOr, kXor, kExch, kAdd, kInc, kDec, kMin, kMax, kCas };
 
 template <class T>
 T signed_extreme(bool max, T a, T b) {
@@ -49,6 +49,17 @@ uint64_t sum_of(Type type, uint64_t a, uint64_t b) {
   }
 }
 
+uint64_t half_extreme(bool max, uint64_t a, uint64_t b, bool bf) {
+  const auto value = [&](uint64_t bits) {
+    return bf ? bfloat16_to_float(static_cast<uint32_t>(bits)) : half_to_float(static_cast<uint32_t>(bits));
+  };
+  if (value(a) != value(a)) return b;
+  if (value(b) != value(b)) return a;
+  return (value(a) < value(b)) == max ? b : a;
+}
+
+}  // namespace
+
 uint64_t combined(uint8_t kind, Type type, uint64_t old, uint64_t b, uint64_t c) {
   switch (kind) {
     case kAnd:
@@ -68,6 +79,7 @@ uint64_t combined(uint8_t kind, Type type, uint64_t old, uint64_t b, uint64_t c)
     case kCas:
       return old == b ? c : old;
     default:
+      if (type == Type::f16 || type == Type::bf16) return half_extreme(kind == kMax, old, b, type == Type::bf16);
       if (type == Type::s32) {
         return static_cast<uint32_t>(signed_extreme(kind == kMax, static_cast<int32_t>(old), static_cast<int32_t>(b)));
       }
@@ -77,6 +89,8 @@ uint64_t combined(uint8_t kind, Type type, uint64_t old, uint64_t b, uint64_t c)
       return signed_extreme(kind == kMax, old, b);
   }
 }
+
+namespace {
 
 // Lanes one after the other.
 Outcome atomic(Warp& warp, const Op& op, uint32_t mask) {

@@ -30,8 +30,7 @@ void wake(Cta& cta, uint32_t id, uint32_t generation) {
   for (Warp& other : cta.warps) {
     for (const Fragment& fragment : other.fragments()) {
       const Wait& wait = fragment.wait;
-      if (wait.what == Wait::For::barrier && wait.a == id && wait.b == generation)
-        other.acquire(barrier.released);
+      if (wait.what == Wait::For::barrier && wait.a == id && wait.b == generation) other.acquire(barrier.released);
     }
   }
 }
@@ -212,7 +211,8 @@ void decode_fence(Decoder& d) {
   d.op.run = no_fence;
   if (d.take("proxy")) {
     const int proxy = d.take_one_of({"async", "async::generic", "alias", "tensormap::generic"});
-    if (proxy == 1 || proxy == 3) d.unsupported();
+    if (proxy == 3) return decode_tensor_map_fence(d);
+    if (proxy == 1) d.unsupported();
     d.take_one_of({"shared::cta", "shared::cluster", "global"}, 0);
     if (proxy == 0) d.op.run = proxy_fence;
     d.expect_operands(0);

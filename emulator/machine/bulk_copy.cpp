@@ -6,6 +6,7 @@
 
 #include "machine/address.h"
 #include "machine/lanes.h"
+#include "machine/reduction.h"
 #include "support/format.h"
 
 namespace emulator::machine {
@@ -77,10 +78,14 @@ Outcome store_line(Warp& warp, const Op& op, uint32_t mask) {
     const uint64_t target_offset = to - target.start;
     uint32_t offset = 0;
     Cta& owner = find_shared(warp, op, from, bytes, offset);
-    if (warp.cta->launch().options.checks) track_global(warp, op, to, bytes, Use::write, bulk_writes_of(warp, lane));
+    const Reduction reduction = reduction_of(op);
+    check_reduced(warp, op, reduction, target, target_offset, bytes);
+    if (warp.cta->launch().options.checks) {
+      track_global(warp, op, to, bytes, Use::write, bulk_writes_of(warp, lane), reduction.reduces);
+    }
     const auto group = begin_store(warp, op, owner, offset, bytes, lane);
-    cluster.later([&cluster, &owner, &target, target_offset, offset, bytes, group] {
-      std::memcpy(target.bytes.data() + target_offset, owner.shared.data() + offset, bytes);
+    cluster.later([&cluster, &owner, &target, target_offset, offset, bytes, group, reduction] {
+      reduction.deliver(target.bytes.data() + target_offset, owner.shared.data() + offset, bytes);
       mark(target.initialised.data(), target_offset, bytes);
       end_store_reads(cluster, group);
     });
@@ -108,9 +113,14 @@ Outcome send_line(Warp& warp, const Op& op, uint32_t mask) {
       check_initialised(warp, op, place, bytes);
       track_shared(warp, op, source, from_offset, bytes, Use::read, engine_of(at, lane));
     }
-    begin_load(warp, op, target, to_offset, bytes, at, lane);
-    cluster.later([&source, &target, at, to_offset, from_offset, bytes] {
-      std::memcpy(target.shared.data() + to_offset, source.shared.data() + from_offset, bytes);
+    const Reduction reduction = reduction_of(op);
+    if (reduction.reduces) {
+      const Place place{target.shared.data() + to_offset, target.initialised.data(), to_offset, &target};
+      check_initialised(warp, op, place, bytes);
+    }
+    begin_load(warp, op, target, to_offset, bytes, at, lane, reduction.reduces);
+    cluster.later([&source, &target, at, to_offset, from_offset, bytes, reduction] {
+      reduction.deliver(target.shared.data() + to_offset, source.shared.data() + from_offset, bytes);
       mark(target.initialised.data(), to_offset, bytes);
       complete_bytes(*at.owner, at.offset, bytes);
     });
@@ -151,8 +161,12 @@ void take_hint(Decoder& d, size_t operands) {
   d.expect_operands(operands + (hinted ? 1 : 0));
 }
 
-void decode_line(Decoder& d) {
+void decode_line(Decoder& d, bool reduces) {
   const bool by_group = d.take("bulk_group");
+  if (reduces) {
+    take_reduction(d);
+    take_reduction_type(d, !by_group);
+  }
   if (by_group) {
     if (!d.take("global") || !d.take("shared::cta")) d.unsupported();
     take_hint(d, 3);
@@ -163,6 +177,7 @@ void decode_line(Decoder& d) {
     return;
   }
   if (!d.take("mbarrier::complete_tx::bytes")) d.unsupported();
+  if (reduces && d.has("global")) d.unsupported();
   const bool from_global = d.take("global");
   const bool multicast = d.take("multicast::cluster");
   const bool to_cluster = d.take("shared::cluster"), names_cta = d.take("shared::cta");
@@ -182,7 +197,12 @@ void decode_line(Decoder& d) {
 }
 
 void decode_copy(Decoder& d) {
+  const bool reduces = d.take("reduce");
   if (!d.take("async")) d.unsupported();
+  if (reduces) {
+    if (!d.take("bulk")) d.unsupported();
+    return d.take("tensor") ? decode_tensor_reduction(d) : decode_line(d, true);
+  }
   if (!d.take("bulk")) return decode_small_copy(d);
   if (d.take("commit_group")) {
     d.expect_operands(0);
@@ -196,7 +216,7 @@ void decode_copy(Decoder& d) {
   } else if (d.take("tensor")) {
     decode_tensor_copy(d);
   } else {
-    decode_line(d);
+    decode_line(d, false);
   }
 }
 
@@ -210,6 +230,14 @@ uint32_t shared_address(Warp& warp, const Op& op, uint32_t lane, size_t s) {
   return static_cast<uint32_t>(address);
 }
 
+void check_reduced(Warp& warp, const Op& op, const Reduction& reduction, const Allocation& target, uint64_t offset,
+                   uint64_t bytes) {
+  if (!reduction.reduces || !warp.cta->launch().options.checks) return;
+  if (all_marked(target.initialised.data(), offset, bytes)) return;
+  warp.report(op, Finding::uninitialised,
+              format("{} bytes at global {:#x} are reduced before they are written", bytes, target.start + offset));
+}
+
 Engine engine_of(const MbarrierAt& at, uint32_t lane) {
   return {at.barrier->agent, at.barrier->phase + 1, true, static_cast<int8_t>(lane)};
 }
@@ -219,7 +247,7 @@ Engine bulk_writes_of(const Warp& warp, uint32_t lane) {
 }
 
 void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes, const MbarrierAt& at,
-                uint32_t lane) {
+                uint32_t lane, bool reduces) {
   LaunchState& launch = owner.launch();
   if (launch.options.checks) {
     if (!at.barrier->fenced) {
@@ -231,8 +259,10 @@ void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t 
     track_shared(warp, op, owner, offset, bytes, Use::write, engine_of(at, lane));
   }
   // Whoever looks before the copy completes finds NaN, and bytes that nobody wrote.
-  std::fill_n(owner.shared.begin() + offset, bytes, uint8_t{0xff});
-  unmark(owner.initialised.data(), offset, bytes);
+  if (!reduces) {
+    std::fill_n(owner.shared.begin() + offset, bytes, uint8_t{0xff});
+    unmark(owner.initialised.data(), offset, bytes);
+  }
   launch.counters.bulk_load_bytes += bytes;
   ++launch.counters.bulk_operations;
 }

@@ -4,6 +4,7 @@
 #include "machine/access.h"
 #include "machine/decoder.h"
 #include "machine/mbarrier.h"
+#include "machine/reduction.h"
 
 namespace emulator::machine {
 
@@ -13,9 +14,12 @@ Engine engine_of(const MbarrierAt& at, uint32_t lane);
 Engine bulk_writes_of(const Warp& warp, uint32_t lane);
 
 /// Bytes in shared memory that a copy will write: spoilt until it completes, and tracked. The barrier has to be visible
-/// to the async proxy.
+/// to the async proxy. Bytes that are reduced stay what they are until then.
 void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes, const MbarrierAt& at,
-                uint32_t lane);
+                uint32_t lane, bool reduces = false);
+/// Reports a reduction of global bytes that nobody wrote.
+void check_reduced(Warp& warp, const Op& op, const Reduction& reduction, const Allocation& target, uint64_t offset,
+                   uint64_t bytes);
 /// Bytes in shared memory that a copy will read on behalf of the warp's open bulk group.
 std::shared_ptr<BulkGroup> begin_store(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes,
                                        uint32_t lane);
@@ -25,7 +29,8 @@ void end_store_reads(Cluster& cluster, const std::shared_ptr<BulkGroup>& group);
 /// An address that has to be in shared memory: 32 bits, or 64 in the shared window.
 uint32_t shared_address(Warp& warp, const Op& op, uint32_t lane, size_t s);
 
-void decode_tensor_copy(Decoder& d);  // cp.async.bulk.tensor
-void decode_small_copy(Decoder& d);   // cp.async
+void decode_tensor_copy(Decoder& d);       // cp.async.bulk.tensor
+void decode_tensor_reduction(Decoder& d);  // cp.reduce.async.bulk.tensor
+void decode_small_copy(Decoder& d);        // cp.async
 
 }  // namespace emulator::machine

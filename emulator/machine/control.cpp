@@ -6,8 +6,6 @@
 namespace emulator::machine {
 namespace {
 
-using ptx::Operand;
-
 Outcome nothing(Warp&, const Op&, uint32_t) {
   return Outcome::next;
 }
@@ -45,12 +43,23 @@ void add_control(DecodeTable& table) {
   table["bra"] = [](Decoder& d) {
     d.take("uni");
     d.expect_operands(1);
-    if (d.operand(0).kind != Operand::Kind::label) d.fail("the target is not a label");
-    d.op.flow = Flow::branch;
-    d.op.target = d.operand(0).index;
+    d.branch_to(0);
   };
+  table["brx"] = [](Decoder& d) {
+    if (!d.take("idx")) d.unsupported();
+    d.take("uni");
+    d.expect_operands(2);
+    d.add_source(0, 32);
+    d.branch_to_one_of(1);
+  };
+  table["branchtargets"] = [](Decoder& d) { d.op.run = nothing; };
   table["exit"] = decode_exit;
-  table["ret"] = decode_exit;  // of an entry: calls are not supported
+  table["ret"] = [](Decoder& d) {
+    if (!d.is_called()) return decode_exit(d);
+    d.take("uni");
+    d.expect_operands(0);
+    d.return_to_caller();
+  };
   table["trap"] = [](Decoder& d) {
     d.expect_operands(0);
     d.op.run = trap;

@@ -74,6 +74,9 @@ struct LaunchState {
   Reports* reports;
   Counters counters{};
   uint64_t last_progress = 0;  // counters.warp_instructions when something last happened
+  // Tensor maps in global memory that the kernel has changed: by address, the number of the last change.
+  std::map<uint64_t, uint64_t> tensor_map_changes{};
+  uint64_t tensor_map_change_count = 0;
   std::unique_ptr<GlobalShadow> global = std::make_unique<GlobalShadow>();
   Flags flags{};
   const Prerequisites* before = nullptr;  // null: everything before has finished
@@ -139,6 +142,8 @@ class Cluster {
   const uint32_t number;
   LaunchState* launch;
   std::vector<std::unique_ptr<Cta>> ctas;
+
+  std::map<uint64_t, uint64_t> tensor_maps_acquired;  // changes of LaunchState's that a proxy fence has made visible
 
   // barrier.cluster
   uint32_t barrier_arrived = 0, barrier_generation = 0;

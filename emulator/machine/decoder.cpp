@@ -1,6 +1,7 @@
 #include "machine/decoder.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "machine/address.h"
@@ -12,18 +13,29 @@ namespace {
 using ptx::Operand;
 using ptx::Space;
 
-const DecodeTable& table() {
-  static const DecodeTable built = [] {
-    DecodeTable result;
-    for (const auto add :
-         {add_integer, add_bits, add_float, add_approximations, add_compare, add_convert, add_move, add_control,
-          add_memory, add_atomics, add_matrix, add_warp, add_barriers, add_mbarrier, add_copies, add_wgmma}) {
-      add(result);
+struct Instructions {
+  DecodeTable decoders;
+  std::set<std::string_view> arithmetic;  // of registers alone
+};
+
+const Instructions& instructions() {
+  static const Instructions built = [] {
+    Instructions result;
+    for (const auto add : {add_integer, add_bits, add_float, add_approximations, add_compare, add_convert, add_move}) {
+      add(result.decoders);
     }
+    for (const auto& [name, decoder] : result.decoders) result.arithmetic.insert(name);
+    for (const auto add : {add_control, add_calls, add_memory, add_atomics, add_matrix, add_matrix_multiply, add_warp,
+                           add_barriers, add_mbarrier, add_copies, add_tensor_maps, add_wgmma}) {
+      add(result.decoders);
+    }
+    result.arithmetic.insert("shfl");
     return result;
   }();
   return built;
 }
+
+constexpr size_t kMaxOps = 1u << 22;
 
 uint32_t align_up(uint64_t value, uint32_t align) {
   return static_cast<uint32_t>((value + align - 1) / align * align);
@@ -72,30 +84,25 @@ void Decoder::run() {
   // PTX ISA, kernel function parameters: 32,764 bytes from PTX 8.1 on.
   if (program_.parameter_bytes > 32764) throw ptx::Error{function_.line, "parameters of more than 32764 bytes"};
   lay_out_variables();
-  register_slots_.assign(function_.registers.size(), kNoSlot);
-  for (const ptx::Instruction& instruction : function_.instructions) decode_instruction(instruction);
-  // Falling off the end is an exit, and a place for labels that stand there.
-  ptx::Instruction exit;
-  exit.opcode = "exit";
-  exit.line = function_.line;
-  decode_instruction(exit);
+  decode_body();
+}
+
+uint32_t place_variable(uint64_t& end, const ptx::Variable& variable) {
+  const uint32_t at = align_up(end, std::max(variable.align, 1u));
+  end = at + variable.size;
+  // Addresses within a CTA have 24 bits; a thread has 512 KiB of local memory.
+  if (end > (1u << 24)) throw ptx::Error{0, format("{} does not fit into its memory", variable.name)};
+  return at;
 }
 
 void Decoder::lay_out_variables() {
   uint64_t shared = kSharedStart, local = 0;
-  const auto place = [](uint64_t& end, const ptx::Variable& variable) {
-    const uint32_t at = align_up(end, std::max(variable.align, 1u));
-    end = at + variable.size;
-    // Addresses within a CTA have 24 bits; a thread has 512 KiB of local memory.
-    if (end > (1u << 24)) throw ptx::Error{0, format("{} does not fit into its memory", variable.name)};
-    return at;
-  };
   const auto all = [&](const std::vector<ptx::Variable>& variables, std::vector<uint32_t>& into) {
     into.assign(variables.size(), 0);
     for (size_t i = 0; i < variables.size(); ++i) {
       const ptx::Variable& variable = variables[i];
-      if (variable.space == Space::shared && variable.size != 0) into[i] = place(shared, variable);
-      if (variable.space == Space::local || variable.space == Space::param) into[i] = place(local, variable);
+      if (variable.space == Space::shared && variable.size != 0) into[i] = place_variable(shared, variable);
+      if (variable.space == Space::local || variable.space == Space::param) into[i] = place_variable(local, variable);
     }
   };
   all(module_.variables, shared_addresses_);
@@ -129,8 +136,9 @@ void Decoder::decode_instruction(const ptx::Instruction& instruction) {
     suffixes_.push_back(opcode.substr(start, end - start));
     start = end + 1;
   }
-  const auto found = table().find(suffixes_.front());
-  if (found == table().end()) unsupported();
+  const auto found = instructions().decoders.find(suffixes_.front());
+  if (found == instructions().decoders.end()) unsupported();
+  op.passes_on = instructions().arithmetic.contains(suffixes_.front());
   suffixes_.erase(suffixes_.begin());
   if (instruction.guard >= 0) {
     op.guard = register_slot(static_cast<uint32_t>(instruction.guard));
@@ -138,10 +146,12 @@ void Decoder::decode_instruction(const ptx::Instruction& instruction) {
   }
   found->second(*this);
   if (!suffixes_.empty()) unsupported();
+  if (program_.ops.size() > kMaxOps) fail("the kernel is too large with all that it calls");
   program_.ops.push_back(std::move(op));
   program_.texts.push_back(instruction.opcode);
   program_.lines.push_back(instruction.line);
   program_.sources.push_back(instruction.source);
+  if (callee_ != nullptr) insert_body(*std::exchange(callee_, nullptr), arguments_);
 }
 
 bool Decoder::has(std::string_view suffix) const {
@@ -163,6 +173,16 @@ int Decoder::take_one_of(std::initializer_list<std::string_view> suffixes, int f
   }
   if (fallback < 0) unsupported();
   return fallback;
+}
+
+int Decoder::take_first_of(std::initializer_list<std::string_view> suffixes) {
+  for (auto suffix = suffixes_.begin(); suffix != suffixes_.end(); ++suffix) {
+    const auto* const found = std::find(suffixes.begin(), suffixes.end(), *suffix);
+    if (found == suffixes.end()) continue;
+    suffixes_.erase(suffix);
+    return static_cast<int>(found - suffixes.begin());
+  }
+  unsupported();
 }
 
 ptx::Type Decoder::take_type() {
@@ -284,6 +304,12 @@ void Decoder::add_address(size_t i, size_t s) {
   }
   if (wide) op.wide |= static_cast<uint8_t>(1u << s);
   op.sources = std::max(op.sources, static_cast<uint8_t>(s + 1));
+}
+
+bool Decoder::is_local_variable(size_t i) const {
+  if (operand(i).kind != Operand::Kind::address) return false;
+  const Operand& base = operand(i).parts[0];
+  return base.kind == Operand::Kind::variable && base.local && base.index < Operand::kParameter;
 }
 
 uint64_t Decoder::variable_address(const Operand& operand) const {

@@ -16,10 +16,22 @@ class Decoder {
           Program& program);
   void run();
 
+  // Calls and branches (calls.cpp)
+  /// The op at hand branches to the label of operand i.
+  void branch_to(size_t i);
+  /// The targets of `.branchtargets` at the label of operand i.
+  void branch_to_one_of(size_t i);
+  /// The op at hand ends the function: its caller goes on behind the call.
+  void return_to_caller();
+  [[nodiscard]] bool is_called() const { return caller_ != nullptr; }
+  void call();
+
   // The opcode's suffixes. Those that a decoder does not take make the instruction unknown.
   bool take(std::string_view suffix);
   /// The index of the one that is there; fails if none is, unless `fallback` is not negative.
   int take_one_of(std::initializer_list<std::string_view> suffixes, int fallback = -1);
+  /// The same of the suffix that comes first in the opcode.
+  int take_first_of(std::initializer_list<std::string_view> suffixes);
   ptx::Type take_type();
   [[nodiscard]] bool has(std::string_view suffix) const;
   /// Into op: .acquire and the like, and the scope. `atomic`: what is not said is .relaxed.gpu, and not .weak.
@@ -42,6 +54,8 @@ class Decoder {
   void add_source(size_t i, uint32_t bits, bool wider = false);
   /// Puts the address of operand i into src[s], its offset into op.offset (src[0]) or into the constant.
   void add_address(size_t i, size_t s = 0);
+  /// Whether the address of operand i is a variable of the function (.local, or a call's .param).
+  [[nodiscard]] bool is_local_variable(size_t i) const;
   [[nodiscard]] int64_t immediate(const ptx::Operand& operand) const;
   Slot constant(bool wide, uint64_t value);
   Slot special(const std::string& name, uint32_t bits);
@@ -56,6 +70,9 @@ class Decoder {
  private:
   void lay_out_variables();
   void decode_instruction(const ptx::Instruction& instruction);
+  void decode_body();
+  void insert_body(const ptx::Function& callee, const std::vector<uint32_t>& arguments);
+  [[nodiscard]] std::vector<uint32_t> argument_addresses(const ptx::Operand& list) const;
   Slot new_slot(bool wide);
   Slot register_slot(uint32_t index);
   [[nodiscard]] uint64_t variable_address(const ptx::Operand& operand) const;
@@ -72,7 +89,17 @@ class Decoder {
   std::unordered_map<std::string, Slot> specials_;
   std::vector<uint32_t> local_addresses_;   // of function_.variables
   std::vector<uint32_t> shared_addresses_;  // of module_.variables
+
+  // A call's body stands where the call is: every call has registers and variables of its own.
+  const Decoder* caller_ = nullptr;
+  const ptx::Function* callee_ = nullptr;     // that the instruction at hand calls
+  std::vector<uint32_t> arguments_;           // addresses of its results and parameters in local memory
+  std::vector<uint32_t> first_op_;            // of each instruction of function_
+  std::vector<uint32_t> branches_, returns_;  // ops whose targets are instructions of function_, or its end
 };
+
+/// Where a variable goes behind `end`, which moves on. Errors: it does not fit.
+uint32_t place_variable(uint64_t& end, const ptx::Variable& variable);
 
 using Decode = void (*)(Decoder&);
 /// From the first word of an opcode to its decoder.
@@ -80,6 +107,7 @@ using DecodeTable = std::unordered_map<std::string_view, Decode>;
 
 // Each of the files that implement instructions adds its own.
 void add_integer(DecodeTable& table);
+void add_calls(DecodeTable& table);
 void add_bits(DecodeTable& table);
 void add_float(DecodeTable& table);
 void add_approximations(DecodeTable& table);
@@ -90,10 +118,14 @@ void add_control(DecodeTable& table);
 void add_memory(DecodeTable& table);
 void add_atomics(DecodeTable& table);
 void add_matrix(DecodeTable& table);
+void add_matrix_multiply(DecodeTable& table);
 void add_warp(DecodeTable& table);
 void add_barriers(DecodeTable& table);
 void add_mbarrier(DecodeTable& table);
 void add_copies(DecodeTable& table);
+void add_tensor_maps(DecodeTable& table);
 void add_wgmma(DecodeTable& table);
+
+void decode_tensor_map_fence(Decoder& d);  // fence.proxy.tensormap::generic
 
 }  // namespace emulator::machine

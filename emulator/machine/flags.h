@@ -32,8 +32,8 @@ class Flags {
 
  private:
   struct Released {
-    uint32_t cluster, rank;                   // by a CTA
-    std::array<Clock, kScopes> ordered;       // for readers in the CTA, in the cluster, elsewhere
+    uint32_t cluster, rank;              // by a CTA
+    std::array<Clock, kScopes> ordered;  // for readers in the CTA, in the cluster, elsewhere
     Clock fenced;
     std::shared_ptr<const Elsewhere> elsewhere;
   };

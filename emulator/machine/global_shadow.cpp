@@ -13,13 +13,6 @@ GlobalShadow::Page& GlobalShadow::page_of(uint64_t address) {
   return *last_;
 }
 
-Access GlobalShadow::part_of(const Access& access, uint32_t offset, uint32_t chunk, uint16_t bytes) {
-  Access part = access;
-  part.bytes = bytes;
-  part.move_lane(static_cast<int>(chunk * kChunk) - static_cast<int>(offset));
-  return part;
-}
-
 void GlobalShadow::note_read(Page& page, uint32_t offset, uint32_t size, const Access& now) {
   // Loops read the same again and again, and copies of boxes their rows.
   constexpr size_t kLookedAt = 4, kMost = 256;
@@ -47,7 +40,7 @@ void GlobalShadow::spread(Page& page) {
   page.chunks = std::make_unique<Bytes[]>(kPage / kChunk);
   for (const Read& read : page.reads) {
     each_chunk_of(read.offset, read.size, [&](uint32_t chunk, uint16_t bytes) {
-      page.chunks[chunk].access(part_of(read.access, read.offset, chunk, bytes), view);
+      page.chunks[chunk].access(read.access, bytes, read.offset, chunk * kChunk, view);
     });
   }
   page.reads = {};
@@ -66,12 +59,12 @@ std::optional<GlobalShadow::Found> GlobalShadow::access(uint64_t address, uint32
       note_read(page, offset, here, part);
     } else {
       each_chunk_of(offset, here, [&](uint32_t chunk, uint16_t bytes) {
-        const auto conflict = page.chunks[chunk].access(part_of(part, offset, chunk, bytes), view);
+        const auto conflict = page.chunks[chunk].access(part, bytes, offset, chunk * kChunk, view);
         if (conflict && !found) found = Found{*conflict, (address & ~(kPage - 1)) + chunk * kChunk};
       });
     }
     address += here;
-    part.move_lane(static_cast<int>(here));
+    part.lane = part.lane_after(static_cast<int>(here));
   }
   return found;
 }

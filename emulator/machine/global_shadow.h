@@ -44,8 +44,6 @@ class GlobalShadow {
   Page& page_of(uint64_t address);
   static void note_read(Page& page, uint32_t offset, uint32_t size, const Access& now);
   static void spread(Page& page);
-  /// The access as chunk `chunk` sees it, if the access starts at `offset`.
-  static Access part_of(const Access& access, uint32_t offset, uint32_t chunk, uint16_t bytes);
 
   std::unordered_map<uint64_t, Page> pages_;  // nodes stay where they are
   uint64_t last_number_ = 0;

@@ -130,10 +130,12 @@ void take_cache_hints(Decoder& d) {
 void decode_access(Decoder& d, bool loads) {
   d.take_order(false);
   const int space = d.take_one_of(
-      {"global", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry", "const"}, 8);
-  constexpr Space kSpaces[] = {Space::global, Space::shared, Space::shared,   Space::shared, Space::local,
-                               Space::param,  Space::param,  Space::constant, Space::generic};
+      {"global", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry", "param::func", "const"},
+      9);
+  constexpr Space kSpaces[] = {Space::global, Space::shared, Space::shared, Space::shared,   Space::local,
+                               Space::param,  Space::param,  Space::param,  Space::constant, Space::generic};
   d.op.space = kSpaces[space];
+  if (d.op.space == Space::param && d.is_local_variable(loads ? 1 : 0)) d.op.space = Space::local;
   if (!loads && (d.op.space == Space::param || d.op.space == Space::constant)) d.unsupported();
   d.op.constant = d.take("nc");
   if (d.op.constant && (!loads || d.op.space != Space::global)) d.unsupported();
@@ -151,7 +153,8 @@ void decode_access(Decoder& d, bool loads) {
   d.add_address(1 - value);
   const ptx::Operand& operand = d.operand(value);
   const bool is_list = operand.kind == ptx::Operand::Kind::list;
-  if (is_list != (vector != 3) || (is_list && operand.parts.size() != d.op.count))
+  // Braces around the one register of a scalar are allowed.
+  if ((vector != 3 && !is_list) || (is_list && operand.parts.size() != d.op.count))
     d.fail("the vector does not fit the instruction");
   for (uint32_t i = 0; i < d.op.count; ++i) {
     const ptx::Operand& part = is_list ? operand.parts[i] : operand;

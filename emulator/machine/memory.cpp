@@ -1,7 +1,5 @@
 #include "machine/memory.h"
 
-#include "machine/address.h"
-
 namespace emulator::machine {
 namespace {
 
@@ -43,7 +41,6 @@ void unmark(uint8_t* marks, uint64_t offset, uint64_t size) {
 }
 
 uint64_t Memory::allocate(uint64_t size) {
-  if (next_ == 0) next_ = kDeviceStart;
   auto allocation = std::make_unique<Allocation>();
   allocation->start = next_;
   allocation->size = size;

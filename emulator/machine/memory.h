@@ -6,6 +6,8 @@
 #include <memory>
 #include <vector>
 
+#include "machine/address.h"
+
 namespace emulator::machine {
 
 /// Bits of `initialised` for the bytes [offset, offset + size): every access of at most 16 bytes that does not straddle
@@ -23,6 +25,9 @@ struct Allocation {
 
 class Memory {
  public:
+  /// `start`: the first address to give out, for memories that lie beside each other.
+  explicit Memory(uint64_t start = kDeviceStart) : next_(start) {}
+
   /// Device address of new memory, aligned to 512 bytes. Its bytes start as 0xff: NaN as a number, far away as an
   /// index. Throws std::bad_alloc.
   uint64_t allocate(uint64_t size);
@@ -36,7 +41,7 @@ class Memory {
  private:
   std::map<uint64_t, std::unique_ptr<Allocation>> allocations_;
   Allocation* last_ = nullptr;
-  uint64_t next_ = 0;
+  uint64_t next_;
   uint64_t in_use_ = 0;
 };
 

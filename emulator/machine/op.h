@@ -32,7 +32,7 @@ enum class Outcome : uint8_t {
 
 using Handler = Outcome (*)(Warp&, const Op&, uint32_t mask);
 
-enum class Flow : uint8_t { normal, branch, exit };
+enum class Flow : uint8_t { normal, branch, indexed_branch, exit };
 
 /// Which lanes have to arrive at an instruction before it runs for all of them at once.
 enum class Gather : uint8_t {
@@ -50,9 +50,9 @@ struct Op {
   uint8_t count = 1;    // elements of a vector, matrices, ...
   ptx::Space space = ptx::Space::generic;
   ptx::Type type = ptx::Type::none;
-  uint8_t kind = 0;    // what a handler distinguishes
-  uint32_t flags = 0;  // likewise
-  Scope scope = Scope::none;              // of a strong access, of a fence; none: a weak access
+  uint8_t kind = 0;           // what a handler distinguishes
+  uint32_t flags = 0;         // likewise
+  Scope scope = Scope::none;  // of a strong access, of a fence; none: a weak access
   bool acquires = false, releases = false;
   bool constant = false;  // ld.global.nc
   bool guard_negated = false;
@@ -62,6 +62,7 @@ struct Op {
   std::array<Slot, 6> src{kNoSlot, kNoSlot, kNoSlot, kNoSlot, kNoSlot, kNoSlot};
   uint8_t wide = 0;                  // bit i: src[i] has 64-bit lanes
   std::array<int64_t, 3> offsets{};  // of the addresses in src
+  bool passes_on = false;            // lanes without a value give lanes without a value: arithmetic
   bool tensor = false;               // wgmma.mma_async: `list` are accumulators
   int64_t value = 0;
   std::vector<Slot> list;     // of a vector, a tensor's coordinates, ...

@@ -42,6 +42,7 @@ struct Program {
   std::vector<uint32_t> lines;     // of the PTX text
   std::vector<ptx::SourceLine> sources;
   std::vector<std::string> files;
+  std::vector<std::vector<uint32_t>> branch_targets;  // of brx.idx
   std::vector<Parameter> parameters;
   uint32_t parameter_bytes = 0;
   uint32_t slots = 0;

@@ -40,7 +40,6 @@ bool lanes_ordered(const Access& earlier, const Access& now, uint32_t common, co
 
 std::optional<Conflict> conflict_of(const Access& earlier, const Access& now, uint32_t common, const View& view) {
   using Kind = Conflict::Kind;
-  if (!earlier.write && !now.write) return std::nullopt;
   if (now.constant && earlier.write) return Conflict{Kind::constant, earlier};
   if (morally_strong(earlier, now, view.warps_per_cta)) return std::nullopt;
   if (earlier.cluster != now.cluster) {
@@ -69,56 +68,74 @@ std::optional<Conflict> conflict_of(const Access& earlier, const Access& now, ui
   return std::nullopt;
 }
 
-void remember(Access* kept, uint32_t& count, uint32_t most, const Access& now) {
-  if (count == most) {
-    // Drop the oldest read, or the oldest write where there are only writes.
-    uint32_t victim = 0;
-    while (victim < most && kept[victim].write) ++victim;
-    if (victim == most) victim = 0;
-    for (uint32_t i = victim; i + 1 < most; ++i) kept[i] = kept[i + 1];
-    --count;
-  }
-  kept[count++] = now;
+/// The usual case of conflict_of(): another agent of the cluster, whom no lane has to do with, and an order.
+bool is_plainly_ordered(const Access& earlier, const Access& now, const View& view) {
+  return earlier.cluster == now.cluster && earlier.agent != now.agent && !now.constant &&
+         view.known.ordered.at(earlier.agent) >= earlier.time &&
+         (!earlier.write || earlier.async || !now.async || view.known.fenced.at(earlier.agent) >= earlier.time) &&
+         (view.lanes == nullptr || (earlier.agent != view.warp && earlier.agent != view.copies));
+}
+
+/// The access with its bytes and its lane in this chunk, which are passed apart: a store into a structure that is read
+/// whole at once afterwards stalls.
+Access at_chunk(const Access& access, uint16_t bytes, int8_t lane) {
+  Access part = access;
+  part.bytes = bytes;
+  part.lane = lane;
+  return part;
 }
 
 }  // namespace
 
 std::optional<Conflict> access_chunk(Access* accesses, uint32_t& count, uint32_t most, const Access& now,
-                                     const View& view) {
+                                     uint16_t bytes, int8_t lane, const View& view) {
   std::optional<Conflict> conflict;
   uint32_t kept = 0;
   bool merged = false;
-  Access added = now;
+  int8_t lane_kept = lane;
   for (uint32_t i = 0; i < count; ++i) {
     Access& earlier = accesses[i];
-    const auto common = static_cast<uint16_t>(earlier.bytes & now.bytes);
+    const auto common = static_cast<uint16_t>(earlier.bytes & bytes);
     const bool same_agent = earlier.agent == now.agent && earlier.cluster == now.cluster;
     if (common != 0) {
-      if (!conflict) conflict = conflict_of(earlier, now, common, view);
+      if ((earlier.write || now.write) && !is_plainly_ordered(earlier, now, view) && !conflict) {
+        conflict = conflict_of(earlier, at_chunk(now, bytes, lane), common, view);
+      }
       // A write replaces what it covers, and a read replaces the same agent's older reads: whoever is ordered after the
       // newer access is ordered after the older one, or that one has been reported.
       if (now.write) {
-        earlier.bytes = static_cast<uint16_t>(earlier.bytes & ~now.bytes);
+        earlier.bytes = static_cast<uint16_t>(earlier.bytes & ~bytes);
       } else if (same_agent && !earlier.write) {
-        const bool other_lanes = !same_lanes(earlier, now) && now.lane != kNoLane &&
-                                 (view.lanes == nullptr || !view.lanes->all_ordered(earlier.time));
-        if (other_lanes && (now.bytes & ~earlier.bytes) == 0) added.lane = kManyLanes;
-        if (!other_lanes || added.lane == kManyLanes) {
-          earlier.bytes = static_cast<uint16_t>(earlier.bytes & ~now.bytes);
-        }
+        const bool same = earlier.lane == lane && earlier.lane_bits == now.lane_bits && lane != kManyLanes;
+        const bool other_lanes =
+            !same && lane != kNoLane && (view.lanes == nullptr || !view.lanes->all_ordered(earlier.time));
+        if (other_lanes && (bytes & ~earlier.bytes) == 0) lane_kept = kManyLanes;
+        if (!other_lanes || lane_kept == kManyLanes) earlier.bytes = static_cast<uint16_t>(earlier.bytes & ~bytes);
       }
+      if (earlier.bytes == 0) continue;
     }
-    if (earlier.bytes == 0) continue;
     if (same_agent && earlier.time == now.time && earlier.op == now.op && earlier.write == now.write &&
-        earlier.lane == added.lane && earlier.lane_bits == added.lane_bits) {
-      earlier.bytes |= now.bytes;
+        earlier.lane == lane_kept && earlier.lane_bits == now.lane_bits) {
+      earlier.bytes = static_cast<uint16_t>(earlier.bytes | bytes);
       merged = true;
     }
     if (kept != i) accesses[kept] = earlier;
     ++kept;
   }
   count = kept;
-  if (!merged) remember(accesses, count, most, added);
+  if (merged) return conflict;
+  if (count == most) {
+    // Drop the oldest read, or the oldest write where there are only writes.
+    uint32_t victim = 0;
+    while (victim < most && accesses[victim].write) ++victim;
+    if (victim == most) victim = 0;
+    for (uint32_t i = victim; i + 1 < most; ++i) accesses[i] = accesses[i + 1];
+    --count;
+  }
+  Access& added = accesses[count++];
+  added = now;
+  added.bytes = bytes;
+  added.lane = lane_kept;
   return conflict;
 }
 

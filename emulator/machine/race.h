@@ -25,23 +25,22 @@ struct Access {
   int8_t lane = kNoLane;
   uint8_t lane_bits : 3 = 0;
   bool write : 1 = false;
-  bool async : 1 = false;           // by the async proxy
-  Scope strong : 2 = Scope::none;   // an atomic operation, or a load or a store that is not weak
-  bool constant : 1 = false;        // ld.global.nc: nobody may write there during the launch
+  bool async : 1 = false;          // by the async proxy
+  Scope strong : 2 = Scope::none;  // an atomic operation, or a load or a store that is not weak
+  bool constant : 1 = false;       // ld.global.nc: nobody may write there during the launch
 
   [[nodiscard]] uint32_t lane_of(uint32_t byte) const {
     return static_cast<uint32_t>(lane + static_cast<int>(byte >> lane_bits));
   }
-  /// A read of the same bytes by the same lanes as another.
-  [[nodiscard]] bool repeats(const Access& other) const {
-    return agent == other.agent && cluster == other.cluster && bytes == other.bytes && lane == other.lane &&
-           lane_bits == other.lane_bits && write == other.write && strong == other.strong && constant == other.constant;
+  /// The same but for bytes, lane, time and instruction.
+  [[nodiscard]] bool is_like(const Access& other) const {
+    return agent == other.agent && cluster == other.cluster && lane_bits == other.lane_bits && write == other.write &&
+           strong == other.strong && constant == other.constant;
   }
-  /// For an access that starts `further` bytes on, or back if that is negative.
-  void move_lane(int further) {
-    if (lane != kNoLane && lane != kManyLanes && lane_bits != kOneLane) {
-      lane = static_cast<int8_t>(lane + (further >> lane_bits));  // even: lanes start at multiples of their bytes
-    }
+  /// The lane of an access that starts `further` bytes on, or back if that is negative.
+  [[nodiscard]] int8_t lane_after(int further) const {
+    if (lane == kNoLane || lane == kManyLanes || lane_bits == kOneLane) return lane;
+    return static_cast<int8_t>(lane + (further >> lane_bits));  // even: lanes start at multiples of their bytes
   }
 };
 
@@ -62,20 +61,28 @@ struct View {
 /// The accesses to 16 bytes that later ones may conflict with.
 constexpr uint32_t kChunk = 16;
 
-/// The first of `count` accesses that `now` conflicts with; makes them the accesses after it, at most `most`.
-std::optional<Conflict> access_chunk(Access* kept, uint32_t& count, uint32_t most, const Access& now, const View& view);
+/// The first of `count` accesses that `now` conflicts with; makes them the accesses after it, at most `most`. What
+/// `now` says of bytes and lane does not count.
+std::optional<Conflict> access_chunk(Access* accesses, uint32_t& count, uint32_t most, const Access& now,
+                                     uint16_t bytes, int8_t lane, const View& view);
 
 /// A cache line holds the first three.
 template <uint32_t kMost>
 class alignas(64) Chunk {
  public:
-  std::optional<Conflict> access(const Access& now, const View& view) {
-    if (!now.write && count_ != 0 && now.repeats(accesses_[count_ - 1])) {
-      // What was known to be before that read is known now.
-      accesses_[count_ - 1] = now;
-      return std::nullopt;
+  /// An access that starts at `start`, where this is the chunk at `offset`.
+  std::optional<Conflict> access(const Access& now, uint16_t bytes, uint32_t start, uint32_t offset, const View& view) {
+    const int8_t lane = now.lane_after(static_cast<int>(offset) - static_cast<int>(start));
+    if (!now.write && count_ != 0) {
+      Access& last = accesses_[count_ - 1];
+      if (now.is_like(last) && last.bytes == bytes && last.lane == lane) {
+        // What was known to be before that read is known now.
+        last.time = now.time;
+        last.op = now.op;
+        return std::nullopt;
+      }
     }
-    return access_chunk(accesses_, count_, kMost, now, view);
+    return access_chunk(accesses_, count_, kMost, now, bytes, lane, view);
   }
   [[nodiscard]] const Access* begin() const { return accesses_; }
   [[nodiscard]] const Access* end() const { return accesses_ + count_; }

@@ -30,6 +30,8 @@ std::string_view name_of(Finding finding) {
       return "register pool";
     case Finding::trap:
       return "trap";
+    case Finding::assertion:
+      return "assertion";
     case Finding::operand:
       return "operand";
     case Finding::launch:

@@ -20,10 +20,11 @@ enum class Finding : uint8_t {
   wgmma_fence,
   barrier,  // count, phase and participation of barriers and mbarriers
   transaction,
-  lifetime,     // of a CTA's shared memory: used by others before its start or after its exit
+  lifetime,  // of a CTA's shared memory: used by others before its start or after its exit
   deadlock,
   register_pool,
   trap,
+  assertion,
   operand,  // values an instruction does not allow
   launch
 };
@@ -46,11 +47,15 @@ class Reports {
   void add(Finding finding, uint32_t op, uint32_t other_op, std::string message);
   void add_fatal(Report report) { reports_.push_back(std::move(report)); }
   [[nodiscard]] const std::vector<Report>& all() const { return reports_; }
+  /// What the kernel prints (printf).
+  void print(const std::string& text) { printed_ += text; }
+  [[nodiscard]] const std::string& printed() const { return printed_; }
   [[nodiscard]] bool known(Finding finding, uint32_t op, uint32_t other_op) const;
 
  private:
   std::set<std::pair<Finding, std::pair<uint32_t, uint32_t>>> seen_;
   std::vector<Report> reports_;
+  std::string printed_;
 };
 
 }  // namespace emulator::machine

@@ -5,7 +5,7 @@
 #include "machine/address.h"
 #include "machine/bulk_copy.h"
 #include "machine/lanes.h"
-#include "machine/tensor_map.h"
+#include "machine/tensor_map_access.h"
 #include "support/format.h"
 
 namespace emulator::machine {
@@ -24,12 +24,10 @@ using Coordinates = TensorMap::Coordinates;
 TensorMap read_map(Warp& warp, const Op& op, uint64_t address, uint32_t lane) {
   if (address % 64 != 0)
     warp.fault(op, Finding::misaligned, format("a tensor map at {:#x}; it has to be a multiple of 64", address));
-  const Place place = find_place(warp, op, lane, ptx::Space::generic, address, 128, Use::read);
-  TensorMap map;
-  std::memcpy(&map, place.bytes, sizeof(map));
-  if (map.magic != TensorMap::kMagic || map.rank == 0 || map.rank > 5) {
-    warp.fault(op, Finding::operand, format("there is no tensor map at {:#x}", address));
-  }
+  const TensorMap map = load_tensor_map(warp, op, lane, ptx::Space::generic, address);
+  const std::string wrong = map.what_is_wrong();
+  if (!wrong.empty()) warp.fault(op, Finding::operand, format("the tensor map at {:#x} {}", address, wrong));
+  check_tensor_map_fence(warp, op, address);
   if (op.list.size() != map.rank)
     warp.fault(op, Finding::operand, format("{} coordinates for a tensor of {} dimensions", op.list.size(), map.rank));
   return map;
@@ -116,6 +114,16 @@ Outcome load_box(Warp& warp, const Op& op, uint32_t mask) {
   return Outcome::next;
 }
 
+/// The type of a tensor's elements, for a reduction of them.
+ptx::Type reduced_type(Warp& warp, const Op& op, const TensorMap& map) {
+  using ptx::Type;
+  constexpr Type kTypes[] = {Type::none, Type::none, Type::u32,  Type::s32, Type::u64, Type::s64, Type::f16,
+                             Type::f32,  Type::f64,  Type::bf16, Type::f32, Type::f32, Type::f32};
+  const Type type = map.type < std::size(kTypes) ? kTypes[map.type] : Type::none;
+  if (type == Type::none) warp.fault(op, Finding::operand, "elements of the tensor's type cannot be reduced");
+  return type;
+}
+
 // src: map, from. Of what lies outside the tensor nothing is written.
 Outcome store_box(Warp& warp, const Op& op, uint32_t mask) {
   Cluster& cluster = *warp.cta->cluster;
@@ -130,6 +138,8 @@ Outcome store_box(Warp& warp, const Op& op, uint32_t mask) {
     Cta& owner = find_shared(warp, op, from, bytes, offset);
     const auto [first, last] = elements_inside(map, at);
     const auto row_bytes = static_cast<uint32_t>(last - first) * map.element_bytes;
+    Reduction reduction = reduction_of(op);
+    if (reduction.reduces) reduction.type = reduced_type(warp, op, map);
     struct Row {
       Allocation* target;
       uint64_t in_target;
@@ -145,16 +155,18 @@ Outcome store_box(Warp& warp, const Op& op, uint32_t mask) {
             op, Finding::out_of_bounds,
             format("the tensor map leads to {} bytes at global {:#x}, outside any allocation", row_bytes, address));
       }
+      check_reduced(warp, op, reduction, *target, address - target->start, row_bytes);
       if (warp.cta->launch().options.checks) {
-        track_global(warp, op, address, row_bytes, Use::write, bulk_writes_of(warp, lane));
+        track_global(warp, op, address, row_bytes, Use::write, bulk_writes_of(warp, lane), reduction.reduces);
       }
       rows.push_back({target, address - target->start, in_box + static_cast<uint32_t>(begin) * map.element_bytes});
     });
     const auto group = begin_store(warp, op, owner, offset, bytes, lane);
-    cluster.later([&cluster, &owner, offset, group, row_bytes, rows = std::move(rows), swizzle = map.swizzle] {
+    cluster.later([&cluster, &owner, offset, group, row_bytes, rows = std::move(rows), swizzle = map.swizzle,
+                   reduction] {
       for (const Row& row : rows) {
         each_chunk(offset + row.in_box, row_bytes, swizzle, [&](uint32_t in_shared, uint32_t in_row, uint32_t size) {
-          std::memcpy(row.target->bytes.data() + row.in_target + in_row, owner.shared.data() + in_shared, size);
+          reduction.deliver(row.target->bytes.data() + row.in_target + in_row, owner.shared.data() + in_shared, size);
         });
         mark(row.target->initialised.data(), row.in_target, row_bytes);
       }
@@ -177,6 +189,12 @@ void add_box(Decoder& d, size_t operand, size_t s, int dimensions) {
 }
 
 }  // namespace
+
+void decode_tensor_reduction(Decoder& d) {
+  take_reduction(d);
+  decode_tensor_copy(d);
+  if (d.op.run != store_box) d.unsupported();
+}
 
 void decode_tensor_copy(Decoder& d) {
   const int dimensions = 1 + d.take_one_of({"1d", "2d", "3d", "4d", "5d"});

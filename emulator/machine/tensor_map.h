@@ -35,6 +35,8 @@ struct TensorMap {
   uint8_t nan_fill = 0;
 
   [[nodiscard]] uint32_t box_bytes() const;
+  /// What the copy engine could not work with, or empty.
+  [[nodiscard]] std::string what_is_wrong() const;
 };
 static_assert(sizeof(TensorMap) <= 128);
 

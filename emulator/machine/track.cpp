@@ -16,36 +16,39 @@ std::string lane_text(const Access& access, uint32_t byte) {
   return format("lane {}", access.lane_of(byte));
 }
 
-void report(Warp& warp, const Op& op, const std::string& where, const Access& now, const Conflict& conflict) {
+/// `further`: from where the access starts to the chunk that conflicts.
+void report(Warp& warp, const Op& op, const std::string& where, const Access& access, int64_t further,
+            const Conflict& conflict) {
+  Access now = access;
+  now.lane = access.lane_after(static_cast<int>(further));
   const Access& earlier = conflict.earlier;
   const Finding finding = conflict.kind == Conflict::Kind::proxy ? Finding::proxy : Finding::race;
   Reports& reports = *warp.cta->launch().reports;
   if (reports.known(finding, op.number, earlier.op)) return;
   const Cluster& cluster = *warp.cta->cluster;
   const Program& program = warp.cta->program();
-  const auto who = [&](const Access& access) {
-    return name_of(cluster.launch->shape, access.cluster, access.agent);
-  };
+  const auto who = [&](const Access& each) { return name_of(cluster.launch->shape, each.cluster, each.agent); };
   const char* relation = "is not ordered after";
   if (conflict.kind == Conflict::Kind::proxy) relation = "is not separated by a proxy fence from";
   if (conflict.kind == Conflict::Kind::constant) relation = "is .nc, of memory that is not constant after";
   std::string lanes;
   if (conflict.kind == Conflict::Kind::lanes) {
     const auto byte = static_cast<uint32_t>(std::countr_zero(static_cast<uint32_t>(earlier.bytes)));
-    lanes = format(": {} then, {} now, and no bar.warp.sync in between", lane_text(earlier, byte), lane_text(now, byte));
+    lanes =
+        format(": {} then, {} now, and no bar.warp.sync in between", lane_text(earlier, byte), lane_text(now, byte));
   }
-  reports.add(finding, op.number, earlier.op,
-              format("{}: {} of {} by {} at {} {} the {} by {} at {}{}", machine::name_of(finding), verb(now.write), where,
-                     now.agent == warp.agent ? warp.name() : who(now) + " (issued by " + warp.name() + ")",
-                     program.where(op.number), relation, verb(earlier.write), who(earlier), program.where(earlier.op),
-                     lanes));
+  reports.add(
+      finding, op.number, earlier.op,
+      format("{}: {} of {} by {} at {} {} the {} by {} at {}{}", machine::name_of(finding), verb(now.write), where,
+             now.agent == warp.agent ? warp.name() : who(now) + " (issued by " + warp.name() + ")",
+             program.where(op.number), relation, verb(earlier.write), who(earlier), program.where(earlier.op), lanes));
 }
 
 }  // namespace
 
 void report_conflict(Warp& warp, const Op& op, const Cta& owner, uint32_t offset, const Access& now,
                      const Conflict& conflict) {
-  report(warp, op, format("shared {:#x} of {}", offset, owner.name()), now, conflict);
+  report(warp, op, format("shared {:#x} of {}", offset, owner.name()), now, 0, conflict);
 }
 
 namespace {
@@ -59,11 +62,11 @@ void access_shared(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32
                    const View& view) {
   if (owner.race.empty()) return;
   each_chunk_of(offset, size, [&](uint32_t chunk, uint16_t bytes) {
-    Access now = access;
-    now.bytes = bytes;
-    now.move_lane(static_cast<int>(chunk * kChunk) - static_cast<int>(offset));
-    if (const auto conflict = owner.race[chunk].access(now, view)) {
-      report_conflict(warp, op, owner, std::max(offset, chunk * kChunk), now, *conflict);
+    constexpr uint32_t kAhead = 8;
+    if (chunk + kAhead < owner.race.size()) __builtin_prefetch(&owner.race[chunk + kAhead], 1);
+    if (const auto conflict = owner.race[chunk].access(access, bytes, offset, chunk * kChunk, view)) {
+      report(warp, op, format("shared {:#x} of {}", std::max(offset, chunk * kChunk), owner.name()), access,
+             int64_t{chunk} * kChunk - offset, *conflict);
     }
   });
 }
@@ -71,7 +74,8 @@ void access_shared(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32
 void access_global(Warp& warp, const Op& op, uint64_t address, uint32_t size, const Access& access, const View& view) {
   LaunchState& launch = warp.cta->launch();
   if (const auto found = launch.global->access(address, size, access, view)) {
-    report(warp, op, format("global {:#x}", found->address), access, found->conflict);
+    report(warp, op, format("global {:#x}", found->address), access, static_cast<int64_t>(found->address - address),
+           found->conflict);
   }
   if (launch.before == nullptr) return;
   launch.before->check(warp, op, address, size, access.write, warp.cta->cluster->knows_prerequisites(view.known));
@@ -181,7 +185,6 @@ void track_together(Warp& warp, const Op& op, Cta& owner, uint32_t offset, Use u
 
 Tracker tracker_of(const Warp& warp, const Op& op, Use use, const Engine& engine, const Knowledge& known) {
   Tracker tracker{engine_access(warp, op, use, engine), view_of(warp, known, engine.lane != kNoLane)};
-  tracker.access.bytes = 0xffff;
   return tracker;
 }
 

@@ -165,15 +165,34 @@ uint32_t Warp::run(uint32_t budget) {
   return budget - left;
 }
 
-void Warp::check_sources(const Op& op, uint32_t mask) const {
+/// Reports registers that are read before they are written. Arithmetic on them is not reported: compilers leave lanes
+/// without a value whose results nobody uses. What comes of such a lane has no value either.
+void Warp::check_sources(const Op& op, uint32_t mask) {
+  undefined = 0;
   for (uint32_t i = 0; i < op.sources; ++i) {
     if (op.src[i] == kNoSlot) continue;
-    const uint32_t missing = mask & ~written(op.src[i]);
-    if (missing == 0) continue;
+    undefined |= mask & ~written(op.src[i]);
+  }
+  if (op.passes_on) {
+    for (const Slot slot : op.list) {
+      if (op.list_is_read) undefined |= mask & ~written(slot);
+    }
+  } else if (undefined != 0) {
     report(op, Finding::uninitialised,
-           format("a register is read before it is written, by lane {}", std::countr_zero(missing)));
+           format("a register is read before it is written, by lane {}", std::countr_zero(undefined)));
+    undefined = 0;
   }
   if (wgmma_in_flight) check_flight(op);
+}
+
+void Warp::leave_undefined(const Op& op) {
+  for (uint32_t i = 0; i < op.results; ++i) written_[op.dst[i] / kSlotBytes] &= ~undefined;
+  if (!op.list_is_read) {
+    for (const Slot slot : op.list) {
+      if (slot != kNoSlot) written_[slot / kSlotBytes] &= ~undefined;
+    }
+  }
+  undefined = 0;
 }
 
 /// Whether all lanes that the instruction gathers are here.
@@ -184,6 +203,23 @@ bool Warp::gathered(const Op& op, uint32_t mask) {
     fault(op, Finding::operand, format("member mask {:#x} lacks executing lanes {:#x}", members, mask));
   const uint32_t wanted = members & live;
   return mask == wanted;
+}
+
+/// brx.idx: where the first of the lanes goes; those that go elsewhere are taken from the mask.
+uint32_t Warp::indexed_target(const Op& op, uint32_t& mask) {
+  const uint32_t* const indices = lanes<uint32_t>(op.src[0]);
+  if (cta->launch().options.checks) check_sources(op, mask);
+  const uint32_t index = indices[std::countr_zero(mask)];
+  const std::vector<uint32_t>& targets = cta->program().branch_targets[static_cast<size_t>(op.value)];
+  if (index >= targets.size())
+    fault(op, Finding::operand, format("target {} of a branch that has {}", index, targets.size()));
+  uint32_t same = 0;
+  for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
+    const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+    same |= static_cast<uint32_t>(indices[lane] == index) << lane;
+  }
+  mask = same;
+  return targets[index];
 }
 
 void Warp::run_fragment(size_t index, uint32_t& budget) {
@@ -218,15 +254,18 @@ void Warp::run_fragment(size_t index, uint32_t& budget) {
     }
     if (mask == 0) {
       ++pc;
-    } else if (op.flow == Flow::branch) {
+    } else if (op.flow == Flow::branch || op.flow == Flow::indexed_branch) {
+      uint32_t target = op.target;
+      if (op.flow == Flow::indexed_branch) target = indexed_target(op, mask);
       threads += static_cast<uint64_t>(std::popcount(mask));
       ++executions[pc];
       if (mask == active) {
-        pc = op.target;
+        pc = target;
       } else {
+        // Lanes that go elsewhere by the same instruction do so when they run.
         fragment->mask = active & ~mask;
-        fragment->pc = pc + 1;
-        fragments_.push_back({mask, op.target, {}});
+        fragment->pc = op.flow == Flow::branch ? pc + 1 : pc;
+        fragments_.push_back({mask, target, {}});
         go_on = false;
         fragment = nullptr;
       }
@@ -251,6 +290,7 @@ void Warp::run_fragment(size_t index, uint32_t& budget) {
       if (op.gather == Gather::members) meet(mask);
       const Outcome outcome = op.run(*this, op, mask);
       for (uint32_t i = 0; i < op.results; ++i) mark_written(op.dst[i], mask);
+      if (undefined != 0) leave_undefined(op);
       if (outcome == Outcome::next) {
         threads += static_cast<uint64_t>(std::popcount(mask));
         ++executions[pc++];

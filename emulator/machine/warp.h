@@ -79,8 +79,9 @@ class Warp {
   uint32_t id = 0;  // in its CTA
   Agent agent = 0;  // in its cluster
   uint32_t live = 0;
-  uint32_t carry = 0;  // the condition code register, by lane
-  Wait wait;           // set by a handler that blocks
+  uint32_t carry = 0;      // the condition code register, by lane
+  Wait wait;               // set by a handler that blocks
+  uint32_t undefined = 0;  // lanes whose results have no value, as something they come from has none
   Knowledge knowledge;
   LaneOrder lane_order;
   uint64_t last_flag = 0;  // what it read last (flags.cpp)
@@ -117,9 +118,11 @@ class Warp {
   bool ready(const Fragment& fragment) const;
   bool choose(size_t& chosen);
   void run_fragment(size_t index, uint32_t& budget);
+  void leave_undefined(const Op& op);
   bool gathered(const Op& op, uint32_t mask);
+  uint32_t indexed_target(const Op& op, uint32_t& mask);
   void merge();
-  void check_sources(const Op& op, uint32_t mask) const;
+  void check_sources(const Op& op, uint32_t mask);
 
   std::unique_ptr<uint8_t[]> registers_;
   std::vector<uint32_t> written_;  // by slot: the lanes that have a value

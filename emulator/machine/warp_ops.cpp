@@ -24,6 +24,9 @@ Outcome shuffle(Warp& warp, const Op& op, uint32_t mask) {
   uint32_t in[kLanes];
   std::memcpy(in, warp.lanes<uint32_t>(op.src[0]), sizeof(in));
   uint32_t* const d = warp.lanes<uint32_t>(op.dst[0]);
+  // Of the value, what counts is the lane that it comes from.
+  const uint32_t valued = warp.written(op.src[0]);
+  uint32_t undefined = mask & ~(warp.written(op.src[1]) & warp.written(op.src[2]));
   uint32_t good = 0;
   for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
@@ -55,12 +58,14 @@ Outcome shuffle(Warp& warp, const Op& op, uint32_t mask) {
       warp.fault(op, Finding::operand, format("lane {} reads lane {}, which does not take part", lane, from));
     }
     d[lane] = in[from];
+    undefined |= (~valued >> from & 1) << lane;
     good |= static_cast<uint32_t>(in_range) << lane;
   }
   if (op.results == 2) {
     uint32_t& p = warp.predicate(op.dst[1]);
     p = (good & mask) | (p & ~mask);
   }
+  if (warp.cta->launch().options.checks) warp.undefined = undefined;
   return Outcome::next;
 }
 
@@ -127,6 +132,26 @@ Outcome reduce(Warp& warp, const Op& op, uint32_t mask) {
   return Outcome::next;
 }
 
+// kind 0: the lanes with the same value; 1: all lanes if they all have it, else none, and whether they do.
+template <class T>
+Outcome match(Warp& warp, const Op& op, uint32_t mask) {
+  const T* const a = warp.lanes<T>(op.src[0]);
+  uint32_t* const d = warp.lanes<uint32_t>(op.dst[0]);
+  uint32_t same[kLanes] = {};
+  bool all = true;
+  for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
+    const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+    same[lane] = lanes_where(mask, 0, [&](uint32_t other) { return a[other] == a[lane]; });
+    all &= same[lane] == mask;
+  }
+  each_lane(mask, [&](uint32_t lane) { d[lane] = op.kind == 0 ? same[lane] : all ? mask : 0; });
+  if (op.results == 2) {
+    uint32_t& p = warp.predicate(op.dst[1]);
+    p = (all ? mask : 0) | (p & ~mask);
+  }
+  return Outcome::next;
+}
+
 Outcome synchronise(Warp&, const Op&, uint32_t) {
   return Outcome::next;
 }
@@ -161,6 +186,27 @@ void decode_vote(Decoder& d) {
   d.op.flags = d.operand(1).negated ? 1 : 0;
   set_members(d, 2);
   d.op.run = vote;
+}
+
+void decode_match(Decoder& d) {
+  d.op.kind = static_cast<uint8_t>(d.take_one_of({"any", "all"}));
+  if (!d.take("sync")) d.unsupported();
+  const Type type = d.take_type();
+  if (type != Type::b32 && type != Type::b64) d.unsupported();
+  d.expect_operands(3);
+  const Operand& result = d.operand(0);
+  if (result.kind == Operand::Kind::pair) {
+    if (d.op.kind == 0) d.fail("match.any has one result");
+    d.op.dst[0] = d.destination(result.parts[0], 32);
+    d.op.dst[1] = d.destination(result.parts[1], 1);
+    d.op.results = 2;
+    if (d.op.dst[0] == kNoSlot || d.op.dst[1] == kNoSlot) d.unsupported();
+  } else {
+    d.add_destination(0, 32);
+  }
+  d.add_source(1, type == Type::b64 ? 64 : 32);
+  set_members(d, 2);
+  d.op.run = type == Type::b64 ? match<uint64_t> : match<uint32_t>;
 }
 
 void decode_elect(Decoder& d) {
@@ -201,6 +247,7 @@ void decode_warp_barrier(Decoder& d) {
 void add_warp(DecodeTable& table) {
   table["shfl"] = decode_shuffle;
   table["vote"] = decode_vote;
+  table["match"] = decode_match;
   table["elect"] = decode_elect;
   table["redux"] = decode_reduce;
   table["activemask"] = [](Decoder& d) {

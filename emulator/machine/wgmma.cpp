@@ -7,9 +7,8 @@
 
 #include "machine/access.h"
 #include "machine/decoder.h"
-#include "machine/eight_bits.h"
 #include "machine/lanes.h"
-#include "machine/number.h"
+#include "machine/matrix_element.h"
 #include "machine/tensor_map.h"
 #include "support/format.h"
 
@@ -19,18 +18,18 @@ namespace {
 using ptx::Operand;
 using ptx::Type;
 
-enum Element : uint8_t { kBf16, kF16, kE4m3, kE5m2 };
 enum Flag : uint32_t {
   kARegisters = 1,
   kATransposed = 2,
   kBTransposed = 4,
   kNegateA = 8,
   kNegateB = 16,
-  kScaleNegated = 32
+  kScaleNegated = 32,
+  kHalfSums = 64
 };
 
-// op.kind: element of a, op.count: of b, op.value: n. src: a's descriptor or four registers, [4] b's descriptor, [5]
-// scale-d.
+// op.kind: MatrixElement of a, op.count: of b, op.value: n. src: a's descriptor or four registers, [4] b's descriptor,
+// [5] scale-d.
 
 /// 9.7.15.5.2.1: addresses and strides in units of 16 bytes.
 struct Descriptor {
@@ -60,17 +59,6 @@ uint32_t chunk_along_rows(const Descriptor& d, uint32_t row, uint32_t k) {
   return swizzled(d.start + row / span * d.leading + row % span * 2 + k / 8 * d.stride + k % 8 * 2 * span, d.swizzle);
 }
 
-inline float element_value(Element type, uint32_t bits) {
-  switch (type) {
-    case kBf16:
-      return bfloat16_to_float(bits);
-    case kF16:
-      return half_to_float(bits);
-    default:
-      return from_eight_bits(bits, type == kE5m2);
-  }
-}
-
 /// What the wgmmas of one warpgroup read, and on whose behalf.
 class Reader {
  public:
@@ -89,11 +77,13 @@ class Reader {
 
   /// 16 bytes; `warp` below 4: read by that warp alone.
   const uint8_t* chunk(uint32_t address, uint32_t warp) {
-    uint32_t offset = 0;
+    uint32_t offset = address;
     Warp& issuer = warps_[warp < 4 ? warp : 0];
-    find_shared(issuer, op_, address, 16, offset);
+    if (address < kSharedStart || address + 16 > cta_.shared.size()) find_shared(issuer, op_, address, 16, offset);
     if (checks_) {
-      if (!all_marked(cta_.initialised.data(), offset, 16)) {
+      uint16_t marks = 0;
+      std::memcpy(&marks, cta_.initialised.data() + offset / 8, sizeof(marks));
+      if (marks != 0xffff) {
         issuer.report(op_, Finding::uninitialised,
                       format("16 bytes at shared {:#x} are read before they are written", offset));
       }
@@ -119,12 +109,12 @@ class Reader {
 };
 
 /// set(row, k, value) for a matrix of rows x k elements in shared memory.
-template <Element kType, class Set>
+template <MatrixElement kType, class Set>
 void read_typed(Reader& reader, const Descriptor& d, bool transposed, uint32_t rows, bool by_warp, Set set) {
-  constexpr uint32_t size = kType >= kE4m3 ? 1 : 2, per_chunk = 16 / size;
+  const uint32_t size = bytes_of(kType), per_chunk = 16 / size;
   constexpr uint32_t kAhead = 8;
   const auto value = [&](const uint8_t* bytes, uint32_t i) {
-    uint16_t bits = 0;
+    uint32_t bits = 0;
     std::memcpy(&bits, bytes + i * size, size);
     return element_value(kType, bits);
   };
@@ -148,17 +138,19 @@ void read_typed(Reader& reader, const Descriptor& d, bool transposed, uint32_t r
 }
 
 template <class Set>
-void read_matrix(Reader& reader, const Descriptor& d, Element type, bool transposed, uint32_t rows, bool by_warp,
+void read_matrix(Reader& reader, const Descriptor& d, MatrixElement type, bool transposed, uint32_t rows, bool by_warp,
                  Set set) {
   switch (type) {
-    case kBf16:
-      return read_typed<kBf16>(reader, d, transposed, rows, by_warp, set);
-    case kF16:
-      return read_typed<kF16>(reader, d, transposed, rows, by_warp, set);
-    case kE4m3:
-      return read_typed<kE4m3>(reader, d, transposed, rows, by_warp, set);
-    case kE5m2:
-      return read_typed<kE5m2>(reader, d, transposed, rows, by_warp, set);
+    case MatrixElement::bf16:
+      return read_typed<MatrixElement::bf16>(reader, d, transposed, rows, by_warp, set);
+    case MatrixElement::f16:
+      return read_typed<MatrixElement::f16>(reader, d, transposed, rows, by_warp, set);
+    case MatrixElement::tf32:
+      return read_typed<MatrixElement::tf32>(reader, d, transposed, rows, by_warp, set);
+    case MatrixElement::e4m3:
+      return read_typed<MatrixElement::e4m3>(reader, d, transposed, rows, by_warp, set);
+    case MatrixElement::e5m2:
+      return read_typed<MatrixElement::e5m2>(reader, d, transposed, rows, by_warp, set);
   }
 }
 
@@ -177,7 +169,7 @@ uint64_t uniform(Warp* warps, const Op& op, Slot slot) {
 constexpr uint32_t kScaleSlot = 5;
 
 void read_a(Reader& reader, Warp* warps, const Op& op, Tile& tile) {
-  const auto type = static_cast<Element>(op.kind);
+  const auto type = static_cast<MatrixElement>(op.kind);
   const float sign = (op.flags & kNegateA) != 0 ? -1.0f : 1.0f;
   if ((op.flags & kARegisters) == 0) {
     const Descriptor d = read_descriptor(warps[0], op, uniform(warps, op, op.src[0]));
@@ -186,7 +178,7 @@ void read_a(Reader& reader, Warp* warps, const Op& op, Tile& tile) {
     return;
   }
   // Register q of a: rows l / 4 + 8 (q & 1), bytes 4 (l % 4) and on, 16 further for q above 1.
-  const uint32_t size = type >= kE4m3 ? 1 : 2;
+  const uint32_t size = bytes_of(type), bits_each = 8 * size;
   for (uint32_t warp = 0; warp < 4; ++warp) {
     for (uint32_t q = 0; q < 4; ++q) {
       const uint32_t* const lanes = warps[warp].lanes<uint32_t>(op.src[q]);
@@ -194,7 +186,7 @@ void read_a(Reader& reader, Warp* warps, const Op& op, Tile& tile) {
         const uint32_t row = 16 * warp + lane / 4 + 8 * (q & 1);
         const uint32_t k = (lane % 4 * 4 + 16 * (q >> 1)) / size;
         for (uint32_t i = 0; i < 4 / size; ++i) {
-          const uint32_t bits = lanes[lane] >> (8 * size * i) & (size == 1 ? 0xffu : 0xffffu);
+          const uint32_t bits = size == 4 ? lanes[lane] : lanes[lane] >> (bits_each * i) & ((1u << bits_each) - 1);
           tile.set_a(row, k + i, sign * element_value(type, bits));
         }
       }
@@ -226,24 +218,50 @@ void note_flight(Warp& warp, const Op& op) {
   }
 }
 
+void add_to_floats(const Tile& tile, uint32_t warp_of_group, Warp& warp, const Op& op, bool accumulates) {
+  std::array<float*, 128> lanes{};
+  for (size_t r = 0; r < op.list.size(); ++r) {
+    lanes[r] = warp.lanes<float>(op.list[r]);
+    if (!accumulates) std::fill_n(lanes[r], kLanes, 0.0f);
+  }
+  tile.multiply(warp_of_group, lanes.data());
+}
+
+/// Sums of f16: register 2 j + h has the columns 8 j + 2 (l % 4) and the next (section 9.7.15.5.1).
+void add_to_halves(const Tile& tile, uint32_t warp_of_group, Warp& warp, const Op& op, bool accumulates) {
+  std::vector<std::array<float, kLanes>> sums(2 * op.list.size());
+  std::array<float*, 128> lanes{};
+  for (size_t r = 0; r < op.list.size(); ++r) {
+    const uint32_t* const packed = warp.lanes<uint32_t>(op.list[r]);
+    for (size_t odd = 0; odd < 2; ++odd) {
+      auto& sum = sums[2 * r + odd];
+      lanes[2 * r + odd] = sum.data();
+      for (uint32_t lane = 0; lane < kLanes; ++lane)
+        sum[lane] = accumulates ? half_to_float(packed[lane] >> (16 * odd) & 0xffff) : 0.0f;
+    }
+  }
+  tile.multiply(warp_of_group, lanes.data());
+  for (size_t r = 0; r < op.list.size(); ++r) {
+    uint32_t* const packed = warp.lanes<uint32_t>(op.list[r]);
+    for (uint32_t lane = 0; lane < kLanes; ++lane)
+      packed[lane] = float_to_half(sums[2 * r][lane]) | float_to_half(sums[2 * r + 1][lane]) << 16;
+  }
+}
+
 /// The product itself: sums of the group's registers, started anew where `scale` is zero.
 void compute(Cta& cta, uint32_t group, const Op& op, uint32_t scale) {
   Warp* const warps = &cta.warps[group * 4];
   const auto n = static_cast<uint32_t>(op.value);
   Reader reader(cta, group, op);
-  Tile tile(n, op.kind >= kE4m3 ? 32 : 16);
+  Tile tile(n, 32 / bytes_of(static_cast<MatrixElement>(op.kind)));
   read_a(reader, warps, op, tile);
   const float sign = (op.flags & kNegateB) != 0 ? -1.0f : 1.0f;
   const Descriptor b = read_descriptor(warps[0], op, uniform(warps, op, op.src[4]));
-  read_matrix(reader, b, static_cast<Element>(op.count), (op.flags & kBTransposed) != 0, n, false,
+  read_matrix(reader, b, static_cast<MatrixElement>(op.count), (op.flags & kBTransposed) != 0, n, false,
               [&](uint32_t row, uint32_t at, float value) { tile.set_b(at, row, sign * value); });
   for (uint32_t i = 0; i < 4; ++i) {
-    std::array<float*, 128> lanes{};
-    for (size_t r = 0; r < op.list.size(); ++r) {
-      lanes[r] = warps[i].lanes<float>(op.list[r]);
-      if (scale == 0) std::fill_n(lanes[r], kLanes, 0.0f);
-    }
-    tile.multiply(i, lanes.data());
+    (op.flags & kHalfSums) != 0 ? add_to_halves(tile, i, warps[i], op, scale != 0)
+                                : add_to_floats(tile, i, warps[i], op, scale != 0);
   }
 }
 
@@ -266,7 +284,8 @@ void multiply(Cta& cta, uint32_t group, const Op& op) {
     }
     note_flight(warps[i], op);
   }
-  launch.counters.tensor_macs += uint64_t{64} * static_cast<uint32_t>(op.value) * (op.kind >= kE4m3 ? 32 : 16);
+  launch.counters.tensor_macs +=
+      uint64_t{64} * static_cast<uint32_t>(op.value) * (32 / bytes_of(static_cast<MatrixElement>(op.kind)));
   ++launch.counters.wgmmas;
 }
 
@@ -315,9 +334,14 @@ Outcome wait_group(Warp& warp, const Op& op, uint32_t) {
   return Outcome::next;
 }
 
-uint32_t shape_of(Decoder& d, bool eight_bits) {
+struct Shape {
+  uint32_t n, k;
+};
+Shape shape_of(Decoder& d) {
   for (uint32_t n = 8; n <= 256; n += 8) {
-    if (d.take(format("m64n{}k{}", n, eight_bits ? 32 : 16))) return n;
+    for (const uint32_t k : {8, 16, 32}) {
+      if (d.take(format("m64n{}k{}", n, k))) return {n, k};
+    }
   }
   d.unsupported();
 }
@@ -335,29 +359,31 @@ void add_transposition(Decoder& d, size_t operand, uint32_t flag) {
 }
 
 void decode_multiply(Decoder& d) {
-  const bool eight_bits = d.has("e4m3") || d.has("e5m2");
-  const uint32_t n = shape_of(d, eight_bits);
-  if (d.take_type() != Type::f32) d.unsupported();
-  if (eight_bits) {
-    const bool both = d.has("e4m3") && d.has("e5m2");
-    if (both) d.unsupported();  // which is which is lost once the suffixes are taken by name
-    const bool e5m2 = d.has("e5m2");
-    if (!d.take(e5m2 ? "e5m2" : "e4m3") || !d.take(e5m2 ? "e5m2" : "e4m3")) d.unsupported();
-    d.op.kind = d.op.count = e5m2 ? kE5m2 : kE4m3;
-  } else {
-    const Type a = d.take_type(), b = d.take_type();
-    if (a != b || (a != Type::bf16 && a != Type::f16)) d.unsupported();
-    d.op.kind = d.op.count = a == Type::bf16 ? kBf16 : kF16;
+  const auto [n, k] = shape_of(d);
+  const Type sums = d.take_type();
+  const MatrixElement a = take_element(d), b = take_element(d);
+  const uint32_t bytes = bytes_of(a);
+  if (bytes * k != 32 || bytes != bytes_of(b) || (bytes > 1 && a != b)) d.unsupported();
+  if (sums == Type::f16) {
+    if (a == MatrixElement::bf16 || a == MatrixElement::tf32) d.unsupported();
+    d.op.flags |= kHalfSums;
+  } else if (sums != Type::f32) {
+    d.unsupported();
   }
+  d.op.kind = static_cast<uint8_t>(a);
+  d.op.count = static_cast<uint8_t>(b);
+  // Factors of 16 bits alone can lie with rows along memory.
+  const bool has_transpositions = bytes == 2;
+  const uint32_t num_sums = sums == Type::f16 ? n / 4 : n / 2;
   d.op.value = n;
   d.op.tensor = true;
   d.op.gather = Gather::live;
   d.op.run = meet_and_multiply;
   const bool registers = d.operand_count() > 1 && d.operand(1).kind == Operand::Kind::list;
-  d.expect_operands(6 + (eight_bits ? 0 : registers ? 1 : 2));
+  d.expect_operands(6 + (!has_transpositions ? 0 : registers ? 1 : 2));
   const Operand& accumulators = d.operand(0);
-  if (accumulators.kind != Operand::Kind::list || accumulators.parts.size() != n / 2)
-    d.fail(format("{} accumulators are expected", n / 2));
+  if (accumulators.kind != Operand::Kind::list || accumulators.parts.size() != num_sums)
+    d.fail(format("{} accumulators are expected", num_sums));
   for (const Operand& part : accumulators.parts) {
     d.op.list.push_back(d.destination(part, 32));
     if (d.op.list.back() == kNoSlot) d.unsupported();
@@ -375,7 +401,7 @@ void decode_multiply(Decoder& d) {
   d.op.sources = 6;
   add_sign(d, 4, kNegateA);
   add_sign(d, 5, kNegateB);
-  if (eight_bits) return;
+  if (!has_transpositions) return;
   if (!registers) add_transposition(d, 6, kATransposed);
   add_transposition(d, registers ? 6 : 7, kBTransposed);
 }

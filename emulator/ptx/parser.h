@@ -38,7 +38,9 @@ class Parser {
   void statement();
   void local_directive();
   void location();
+  void branch_targets();
   void instruction();
+  void add_instruction(Instruction instruction);
   Operand operand(uint32_t depth);
   Operand list(char close, uint32_t depth);
   Operand address(uint32_t depth);

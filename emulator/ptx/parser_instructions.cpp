@@ -59,6 +59,7 @@ void Parser::local_directive() {
   if (accept(".shared")) return variables(Space::shared, false);
   if (accept(".param")) return variables(Space::param, false);
   if (accept(".loc")) return location();
+  if (accept(".branchtargets")) return branch_targets();
   if (accept(".pragma")) return skip_statement();
   fail(format("directive {} is not supported in a function", take().text));
 }
@@ -106,6 +107,11 @@ void Parser::instruction() {
     } while (accept(','));
   }
   if (!token_.is(';')) unexpected("a comma or a semicolon");
+  add_instruction(std::move(instruction));
+  take();
+}
+
+void Parser::add_instruction(Instruction instruction) {
   const auto number = static_cast<uint32_t>(function_->instructions.size());
   for (uint32_t i = 0; i < instruction.operands.size(); ++i) {
     const Operand& use = instruction.operands[i];
@@ -114,7 +120,20 @@ void Parser::instruction() {
     }
   }
   function_->instructions.push_back(std::move(instruction));
-  take();
+}
+
+/// The targets of a brx.idx, kept as an instruction that does nothing: its label names them.
+void Parser::branch_targets() {
+  Instruction targets;
+  targets.opcode = "branchtargets";
+  targets.line = taken_line_;
+  targets.source = source_;
+  do {
+    targets.operands.push_back(name_operand());
+    if (targets.operands.size() > kMaxParts) fail(format("a branch has more than {} targets", kMaxParts));
+  } while (accept(','));
+  expect(';');
+  add_instruction(std::move(targets));
 }
 
 Operand Parser::operand(uint32_t depth) {

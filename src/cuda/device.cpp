@@ -20,12 +20,21 @@ struct Loaded {
 
 struct Cache {
   std::mutex mutex;
-  std::map<Context, Loaded> contexts;
+  std::map<uint64_t, Loaded> contexts;  // by key_of()
 };
 
 Cache& cache() {
   static Cache modules;
   return modules;
+}
+
+/// What tells a context from one that lay at its address before: its id, where the driver has them.
+Result<uint64_t> key_of(const Current& current) {
+  if (current.driver->context_id == nullptr) return reinterpret_cast<uint64_t>(current.context);
+  unsigned long long id = 0;
+  FLASH_MLA_RETURN_IF_ERROR(
+      check(*current.driver, current.driver->context_id(current.context, &id), kContextIdEntryPoint));
+  return uint64_t{id};
 }
 
 Result<std::string> describe(const Driver& driver, Device device, bool& fits) {
@@ -107,8 +116,10 @@ std::string why_unusable() {
 
 Result<Function> function(const Current& current, const char* name, int64_t shared_bytes) {
   const Driver& driver = *current.driver;
+  const Result<uint64_t> key = key_of(current);
+  if (!key.ok()) return key.status();
   const std::lock_guard lock(cache().mutex);
-  Loaded& loaded = cache().contexts[current.context];
+  Loaded& loaded = cache().contexts[key.value()];
   if (loaded.module == nullptr) {
     Module module = nullptr;
     FLASH_MLA_RETURN_IF_ERROR(check(driver, driver.load_module(&module, kSm90Image), "cuModuleLoadData"));

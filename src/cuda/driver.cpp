@@ -32,6 +32,7 @@ Status open(Driver& driver) {
   }
   FLASH_MLA_CUDA_ENTRY_POINTS(FLASH_MLA_RESOLVE)
 #undef FLASH_MLA_RESOLVE
+  driver.context_id = reinterpret_cast<ContextId*>(dlsym(library, kContextIdEntryPoint));
   if (const Result_ result = driver.init(0); result != 0) {
     const Status why = check(driver, result, "cuInit");
     return {StatusCode::unsupported, why.message()};

@@ -15,6 +15,7 @@ struct Driver {
   FLASH_MLA_CUDA_ENTRY_POINTS(FLASH_MLA_DECLARE)
 #undef FLASH_MLA_DECLARE
   // NOLINTEND(bugprone-macro-parentheses)
+  ContextId* context_id = nullptr;  // null: an older driver
 };
 
 /// $FLASH_MLA_CUDA_DRIVER, or libcuda.so.1; opened and initialised once, and kept. Errors: unsupported (the message

@@ -90,4 +90,8 @@ static_assert(sizeof(LaunchConfig) == 56);
                                                           entry(synchronize, "cuStreamSynchronize",                    \
                                                                 Result_(Stream stream))
 
+/// An id that no other context ever has; in drivers since CUDA 12.
+inline constexpr const char* kContextIdEntryPoint = "cuCtxGetId";
+using ContextId = Result_(Context context, unsigned long long* id);
+
 }  // namespace flash_mla::cuda

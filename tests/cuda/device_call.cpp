@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "dispatch/plan_state.h"
 
 namespace flash_mla::test {
@@ -17,6 +19,10 @@ size_t bytes_of(const ConstTensor& view) {
   return static_cast<size_t>(last + 1) * size_of(view.dtype);
 }
 
+std::array<ConstTensor*, 5> arrays_of(DecodeArgs& args) {
+  return {&args.q, &args.k_cache, &args.page_table, &args.seqlens, &args.cu_seqlens_q};
+}
+
 }  // namespace
 
 Placed::Placed(const ConstTensor& view) : memory_(CudaMemory::allocate(bytes_of(view)).value()) {
@@ -29,10 +35,22 @@ void Placed::copy_back(void* to) const {
   EXPECT_TRUE(status.ok()) << status.message();
 }
 
-DeviceCall::DeviceCall(const Scene& scene) : args(scene.args()), scene_(scene) {
-  const Status status = cuda_use_device(0);
+void Placed::refill(const ConstTensor& view) {
+  ASSERT_EQ(bytes_of(view), memory_.size());
+  const Status status = memory_.write(view.data, 0, memory_.size());
   EXPECT_TRUE(status.ok()) << status.message();
-  for (ConstTensor* view : {&args.q, &args.k_cache, &args.page_table, &args.seqlens, &args.cu_seqlens_q}) {
+}
+
+void Placed::fill(int byte) {
+  const std::vector<char> bytes(memory_.size(), static_cast<char>(byte));
+  const Status status = memory_.write(bytes.data(), 0, memory_.size());
+  EXPECT_TRUE(status.ok()) << status.message();
+}
+
+DeviceCall::DeviceCall(const Scene& scene, Where where) : args(scene.args()), scene_(scene) {
+  const Status status = where == Where::device_0 ? cuda_use_device(0) : Status();
+  EXPECT_TRUE(status.ok()) << status.message();
+  for (ConstTensor* view : arrays_of(args)) {
     if (view->data == nullptr) continue;
     arrays_.emplace_back(*view);
     view->data = arrays_.back().data();
@@ -66,6 +84,16 @@ Status DeviceCall::run(const Plan& plan, Output& output) {
   out.copy_back(output.out.view().data);
   lse.copy_back(output.lse.view().data);
   return {};
+}
+
+void DeviceCall::refill(const Scene& scene) {
+  DecodeArgs other = scene.args();
+  auto placed = arrays_.begin();
+  for (const ConstTensor* view : arrays_of(other)) {
+    if (view->data == nullptr) continue;
+    placed->refill(*view);
+    ++placed;
+  }
 }
 
 }  // namespace flash_mla::test

@@ -50,10 +50,19 @@ const OneCta kPairs[] = {
      "mov.u16 %h1, 7; st.shared.u16 [%r0+2], %h1; ld.shared.u32 %r2, [%r0];", Finding::uninitialised},
     {"global_read_before_any_write", 32, "ld.global.u32 %r2, [%in];", "ld.global.u32 %r2, [%out];",
      Finding::uninitialised},
-    {"register_read_before_any_write", 32, "mov.u32 %r3, 1; add.u32 %r2, %r3, 1;", "add.u32 %r2, %r3, 1;",
+    {"unwritten_register_stored", 32, "mov.u32 %r3, 1; add.u32 %r2, %r3, 1; st.global.u32 [%out], %r2;",
+     "add.u32 %r2, %r3, 1; st.global.u32 [%out], %r2;", Finding::uninitialised},
+    {"unwritten_register_as_an_address", 32, "mov.u32 %r3, 0; add.u32 %r2, %r0, %r3; st.shared.u32 [%r2], %r1;",
+     "and.b32 %r3, %r3, 0; add.u32 %r2, %r0, %r3; st.shared.u32 [%r2], %r1;", Finding::uninitialised},
+    {"branch_on_a_register_written_in_half_of_the_lanes", 32, "mov.u32 %r3, 1; setp.eq.u32 %p2, %r3, 1; @%p2 bra e; e:",
+     "setp.lt.u32 %p1, %r1, 16; @%p1 mov.u32 %r3, 1; setp.eq.u32 %p2, %r3, 1; @%p2 bra e; e:", Finding::uninitialised},
+    // Arithmetic on lanes without a value is no mistake where nobody uses what comes of it.
+    {"unwritten_lanes_of_a_shuffle", 32,
+     R"(setp.lt.u32 %p1, %r1, 4; @%p1 mov.u32 %r3, 1; shfl.sync.bfly.b32 %r4, %r3, 2, 31, -1; add.u32 %r4, %r4, %r3;
+        setp.eq.u32 %p2, %r1, 0; @%p2 st.shared.u32 [%r0], %r4;)",
+     R"(setp.lt.u32 %p1, %r1, 4; @%p1 mov.u32 %r3, 1; shfl.sync.bfly.b32 %r4, %r3, 4, 31, -1; add.u32 %r4, %r4, %r3;
+        setp.eq.u32 %p2, %r1, 0; @%p2 st.shared.u32 [%r0], %r4;)",
      Finding::uninitialised},
-    {"register_written_in_half_of_the_lanes", 32, "mov.u32 %r3, 1; add.u32 %r2, %r3, 1;",
-     "setp.lt.u32 %p1, %r1, 16; @%p1 mov.u32 %r3, 1; add.u32 %r2, %r3, 1;", Finding::uninitialised},
     {"global_past_the_end", 32, "ld.global.u32 %r2, [%in+1020];", "ld.global.u32 %r2, [%in+1024];",
      Finding::out_of_bounds},
     {"global_before_the_start", 32, "ld.global.u32 %r2, [%in];", "ld.global.u32 %r2, [%in+-4];",

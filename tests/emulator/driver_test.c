@@ -1,47 +1,12 @@
 /* The stand-in for the driver from C, loaded by name as a program that uses the driver API loads libcuda.so.1: misuse
  * gets the driver's error codes, a right program its results. */
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <lz4.h>
+#include <zstd.h>
 
 #include "driver/abi.h"
 #include "driver/report.h"
+#include "driver_calls.h"
 
-static int failures = 0;
-
-#define CHECK(condition)                                              \
-  do {                                                                \
-    if (!(condition)) {                                               \
-      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      ++failures;                                                     \
-    }                                                                 \
-  } while (0)
-#define EXPECT(expected, call)                                                                                \
-  do {                                                                                                        \
-    const CUresult result_of_call = (call);                                                                   \
-    if (result_of_call != (expected)) {                                                                       \
-      fprintf(stderr, "%s:%d: %s is %d, not %s (%s)\n", __FILE__, __LINE__, #call, result_of_call, #expected, \
-              flash_mla_emulator_message_());                                                                 \
-      ++failures;                                                                                             \
-    }                                                                                                         \
-  } while (0)
-
-static void* driver;
-/* POSIX has pointers to objects and to functions alike, ISO C does not convert one into the other. */
-static void load(const char* name, void* entry, size_t size) {
-  void* const found = dlsym(driver, name);
-  if (found == NULL) {
-    fprintf(stderr, "the driver has no %s\n", name);
-    exit(1);
-  }
-  memcpy(entry, &found, size);
-}
-#define ENTRY(result, name, ...)              \
-  typedef result (*name##_type)(__VA_ARGS__); \
-  static name##_type name##_
-
-ENTRY(const char*, flash_mla_emulator_message, void);
 ENTRY(void, flash_mla_emulator_counters, flash_mla_emulator_totals*);
 ENTRY(CUresult, cuInit, unsigned int);
 ENTRY(CUresult, cuDeviceGetCount, int*);
@@ -79,8 +44,6 @@ ENTRY(CUresult, cuGetErrorName, CUresult, const char**);
 ENTRY(CUresult, cuGetProcAddress_v2, const char*, void**, int, uint64_t, int*);
 
 static void load_entries(void) {
-#define LOAD(name) load(#name, &name##_, sizeof(name##_))
-  LOAD(flash_mla_emulator_message);
   LOAD(flash_mla_emulator_counters);
   LOAD(cuInit);
   LOAD(cuDeviceGetCount);
@@ -232,29 +195,61 @@ static void modules(void) {
   EXPECT(CUDA_ERROR_INVALID_VALUE, cuMemcpyDtoH_v2_(&size, address, 8));
 }
 
-/* A fat binary as nvcc writes them: a header, and one entry with the PTX. */
-static void fat_binaries(void) {
-  enum { header = 16, entry = 64 };
-  const uint64_t text = sizeof(kModule), all = entry + text;
-  unsigned char* const image = calloc(1, header + all);
-  CUmodule module = NULL;
+/* A fat binary as nvcc writes them: a header, and one entry with the PTX, as it is or compressed. */
+enum { kHeader = 16, kEntry = 64, kNotCompressed = 0, kLz4 = 0x20, kZstd = 0x80 };
+static unsigned char* make_fat_binary(const void* payload, uint64_t size, int compression) {
+  const uint64_t all = kEntry + size, text_size = sizeof(kModule);
+  unsigned char* const image = calloc(1, kHeader + all);
   memcpy(image, "\x50\xed\x55\xba\x01\x00\x10\x00", 8);
   memcpy(image + 8, &all, 8);
-  image[header] = 1;
-  image[header + 4] = entry;
-  memcpy(image + header + 8, &text, 8);
-  memcpy(image + header + entry, kModule, sizeof(kModule));
+  image[kHeader] = 1;
+  image[kHeader + 4] = kEntry;
+  memcpy(image + kHeader + 8, &size, 8);
+  if (compression != kNotCompressed) {
+    memcpy(image + kHeader + 16, &size, 4);
+    image[kHeader + 41] = (unsigned char)compression;
+    memcpy(image + kHeader + 56, &text_size, 8);
+  }
+  memcpy(image + kHeader + kEntry, payload, size);
+  return image;
+}
+
+static void fat_binaries(void) {
+  CUmodule module = NULL;
+  unsigned char* image = make_fat_binary(kModule, sizeof(kModule), kNotCompressed);
   EXPECT(CUDA_SUCCESS, cuModuleLoadData_(&module, image));
   EXPECT(CUDA_SUCCESS, cuModuleUnload_(module));
-  image[header + 41] = 0x20;
+  image[kHeader] = 2;
   EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
-  CHECK(strstr(flash_mla_emulator_message_(), "compressed") != NULL);
-  image[header] = 2;
-  EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
-  image[header + 13] = 1;
+  image[kHeader + 13] = 1;
   EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
   CHECK(strstr(flash_mla_emulator_message_(), "damaged") != NULL);
   free(image);
+}
+
+static void compressed_fat_binaries(void) {
+  char packed[2 * sizeof(kModule) + 100];
+  CUmodule module = NULL;
+  CUfunction function = NULL;
+  for (int i = 0; i < 2; ++i) {
+    const int compression = i == 0 ? kLz4 : kZstd;
+    const uint64_t size =
+        i == 0 ? (uint64_t)LZ4_compress_default(kModule, packed, (int)sizeof(kModule), (int)sizeof(packed))
+               : ZSTD_compress(packed, sizeof(packed), kModule, sizeof(kModule), 3);
+    unsigned char* const image = make_fat_binary(packed, size, compression);
+    EXPECT(CUDA_SUCCESS, cuModuleLoadData_(&module, image));
+    EXPECT(CUDA_SUCCESS, cuModuleGetFunction_(&function, module, "add"));
+    EXPECT(CUDA_SUCCESS, cuModuleUnload_(module));
+    image[kHeader + 56] ^= 1; /* another size of the text */
+    EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
+    CHECK(strstr(flash_mla_emulator_message_(), i == 0 ? "LZ4 data are damaged" : "zstd data are damaged") != NULL);
+    image[kHeader + 56] ^= 1;
+    memset(image + kHeader + kEntry + size / 2, 0x5a, size / 4);
+    EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
+    memset(image + kHeader + 56, 0xff, 8);
+    EXPECT(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData_(&module, image));
+    free(image);
+  }
 }
 
 static void launches(void) {
@@ -345,10 +340,7 @@ static void tensor_maps(void) {
 int main(int argc, char** argv) {
   const char* name = NULL;
   void* found = NULL;
-  if (argc != 2 || (driver = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL)) == NULL) {
-    fprintf(stderr, "usage: driver_test <driver>\n%s\n", dlerror());
-    return 1;
-  }
+  open_driver(argc, argv);
   load_entries();
   before_init();
   devices();
@@ -361,6 +353,7 @@ int main(int argc, char** argv) {
   streams();
   modules();
   fat_binaries();
+  compressed_fat_binaries();
   launches();
   tensor_maps();
   return failures == 0 ? 0 : 1;

@@ -69,6 +69,7 @@ Result Kernel::run(machine::Prerequisites* stream) {
   machine::Reports reports;
   result.counters = machine::run(*program_, shape, parameters_, memory, options, reports, stream);
   result.reports = reports.all();
+  result.printed = reports.printed();
   return result;
 }
 

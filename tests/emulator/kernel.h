@@ -23,6 +23,7 @@ struct Result {
   machine::Counters counters;
   std::vector<machine::Report> reports;
   std::string refusal;  // of the module
+  std::string printed;
 
   [[nodiscard]] bool clean() const { return refusal.empty() && reports.empty(); }
   [[nodiscard]] bool found(machine::Finding finding) const;

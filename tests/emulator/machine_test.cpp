@@ -62,6 +62,13 @@ TEST(Warp, VotesElectionsAndReductions) {
   expect_lanes(by_lane("redux.sync.add.u32 %r0, %r2, -1;"), [](uint32_t) { return 496; });
   expect_lanes(by_lane("sub.s32 %r2, %r2, 5; redux.sync.min.s32 %r0, %r2, -1;"), [](uint32_t) { return 0xfffffffbu; });
   expect_lanes(by_lane("redux.sync.xor.b32 %r0, %r2, -1;"), [](uint32_t) { return 0; });
+  expect_lanes(by_lane("shr.u32 %r3, %r2, 3; match.any.sync.b32 %r0, %r3, -1;"),
+               [](uint32_t lane) { return 0xffu << (lane / 8 * 8); });
+  expect_lanes(by_lane("cvt.u64.u32 %d3, %r2; shl.b64 %d3, %d3, 63; match.any.sync.b64 %r0, %d3, -1;"),
+               [](uint32_t lane) { return lane % 2 == 0 ? 0x55555555u : 0xaaaaaaaau; });
+  expect_lanes(by_lane("match.all.sync.b32 %r0|%p1, %r2, -1; @%p1 mov.u32 %r0, 7;"), [](uint32_t) { return 0; });
+  expect_lanes(by_lane("shr.u32 %r3, %r2, 5; match.all.sync.b32 %r0|%p1, %r3, -1; @!%p1 mov.u32 %r0, 7;"),
+               [](uint32_t) { return UINT32_MAX; });
 }
 
 TEST(Warp, DivergesAndComesTogether) {

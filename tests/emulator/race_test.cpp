@@ -76,12 +76,12 @@ const Pair kGlobal[] = {
          "ld.acquire.gpu.global.u32") "ld.global.u32 %r6, [%out]; end:",
      Finding::race},
     {"release_for_warps_that_have_not_come", kTwoCtasOfTwoWarps,
-     CONSUMER_IS_CTA_1 OWN_WORD
-     "st.global.u32 [%d2], 7; bar.sync 0;" THREAD_0 "red.release.gpu.global.add.u32 [%in], 1; bra end;" SPIN(
-         "ld.acquire.gpu.global.u32") "ld.global.u32 %r6, [%out+128]; end:",
-     CONSUMER_IS_CTA_1 OWN_WORD
-     "st.global.u32 [%d2], 7;" THREAD_0 "red.release.gpu.global.add.u32 [%in], 1; bra end;" SPIN(
-         "ld.acquire.gpu.global.u32") "ld.global.u32 %r6, [%out+128]; end:",
+     CONSUMER_IS_CTA_1 OWN_WORD "st.global.u32 [%d2], 7; bar.sync 0;" THREAD_0
+                                "red.release.gpu.global.add.u32 [%in], 1; bra end;" SPIN(
+                                    "ld.acquire.gpu.global.u32") "ld.global.u32 %r6, [%out+128]; end:",
+     CONSUMER_IS_CTA_1 OWN_WORD "st.global.u32 [%d2], 7;" THREAD_0
+                                "red.release.gpu.global.add.u32 [%in], 1; bra end;" SPIN(
+                                    "ld.acquire.gpu.global.u32") "ld.global.u32 %r6, [%out+128]; end:",
      Finding::race},
     // The last CTA sums up: each thread fences, one counts.
     {"last_cta_without_fences", kTwoCtasOfTwoWarps,
@@ -103,11 +103,13 @@ const Pair kGlobal[] = {
     {"constant_load_of_what_is_written", kWarp, OWN_WORD "st.global.u32 [%d2], 3; ld.global.u32 %r2, [%d2];",
      OWN_WORD "st.global.u32 [%d2], 3; ld.global.nc.u32 %r2, [%d2];", Finding::race},
     {"bulk_store_signalled_when_it_has_only_read", kTwoCtas,
-     CONSUMER_IS_CTA_1 THREAD_0 "st.shared.v4.u32 [%r0], {1, 2, 3, 4}; fence.proxy.async.shared::cta;"
+     CONSUMER_IS_CTA_1 THREAD_0
+     "st.shared.v4.u32 [%r0], {1, 2, 3, 4}; fence.proxy.async.shared::cta;"
      "cp.async.bulk.global.shared::cta.bulk_group [%out], [%r0], 16; cp.async.bulk.commit_group;"
      "cp.async.bulk.wait_group 0; st.release.gpu.global.u32 [%in], 2; bra end;" SPIN(
          "ld.acquire.gpu.global.u32") "ld.global.u32 %r6, [%out]; end:",
-     CONSUMER_IS_CTA_1 THREAD_0 "st.shared.v4.u32 [%r0], {1, 2, 3, 4}; fence.proxy.async.shared::cta;"
+     CONSUMER_IS_CTA_1 THREAD_0
+     "st.shared.v4.u32 [%r0], {1, 2, 3, 4}; fence.proxy.async.shared::cta;"
      "cp.async.bulk.global.shared::cta.bulk_group [%out], [%r0], 16; cp.async.bulk.commit_group;"
      "cp.async.bulk.wait_group.read 0; st.release.gpu.global.u32 [%in], 2; bra end;" SPIN(
          "ld.acquire.gpu.global.u32") "ld.global.u32 %r6, [%out]; end:",
@@ -214,11 +216,13 @@ const Pair kLifetimes[] = {
      OTHER_CTA "st.shared.u32 [%r0], 3;" CLUSTER_BARRIER "ld.shared::cluster.u32 %r6, [%r5];" CLUSTER_BARRIER,
      OTHER_CTA "st.shared.u32 [%r0], 3;" CLUSTER_BARRIER "ld.shared::cluster.u32 %r6, [%r5];", Finding::lifetime},
     {"arrival_at_a_cta_that_may_have_exited", kCluster,
-     OTHER_CTA "setp.eq.u32 %p3, %r1, 0; @%p3 mbarrier.init.shared.b64 [%r0], 1; fence.mbarrier_init.release.cluster;"
-     CLUSTER_BARRIER "@%p3 mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r5];"
-     "wait: mbarrier.try_wait.parity.shared.b64 %p1, [%r0], 0; @!%p1 bra wait;",
-     OTHER_CTA "setp.eq.u32 %p3, %r1, 0; @%p3 mbarrier.init.shared.b64 [%r0], 1; fence.mbarrier_init.release.cluster;"
-     CLUSTER_BARRIER "@%p3 mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r5];",
+     OTHER_CTA "setp.eq.u32 %p3, %r1, 0; @%p3 mbarrier.init.shared.b64 [%r0], 1; "
+               "fence.mbarrier_init.release.cluster;" CLUSTER_BARRIER
+               "@%p3 mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r5];"
+               "wait: mbarrier.try_wait.parity.shared.b64 %p1, [%r0], 0; @!%p1 bra wait;",
+     OTHER_CTA "setp.eq.u32 %p3, %r1, 0; @%p3 mbarrier.init.shared.b64 [%r0], 1; "
+               "fence.mbarrier_init.release.cluster;" CLUSTER_BARRIER
+               "@%p3 mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r5];",
      Finding::lifetime},
     {"write_to_a_cta_that_may_not_have_started", kCluster,
      OTHER_CTA CLUSTER_BARRIER "st.shared::cluster.u32 [%r5], 3;" CLUSTER_BARRIER,
@@ -232,6 +236,18 @@ std::string name_of(const testing::TestParamInfo<Pair>& each) {
 INSTANTIATE_TEST_SUITE_P(GlobalMemory, Races, testing::ValuesIn(kGlobal), name_of);
 INSTANTIATE_TEST_SUITE_P(LanesOfAWarp, Races, testing::ValuesIn(kLanes), name_of);
 INSTANTIATE_TEST_SUITE_P(Lifetimes, Races, testing::ValuesIn(kLifetimes), name_of);
+
+TEST(RaceReports, NameTheLanes) {
+  const Result lanes = run_body(
+      "shl.b32 %r2, %r1, 2; add.u32 %r2, %r2, %r0; setp.eq.u32 %p1, %r1, 7; @%p1 st.shared.u32 [%r2+4], %r1;"
+      "setp.eq.u32 %p2, %r1, 8; @%p2 ld.shared.u32 %r5, [%r2];",
+      kWarp, 1);
+  ASSERT_EQ(lanes.reports.size(), 1u) << lanes.text();
+  EXPECT_NE(lanes.text().find("race: read of shared 0x420 of CTA (0,0,0) by CTA (0,0,0) warp 0"), std::string::npos)
+      << lanes.text();
+  EXPECT_NE(lanes.text().find(": lane 7 then, lane 8 now, and no bar.warp.sync in between"), std::string::npos)
+      << lanes.text();
+}
 
 }  // namespace
 }  // namespace emulator::test

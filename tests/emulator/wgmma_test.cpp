@@ -18,9 +18,10 @@ struct Layout {
 };
 
 struct Product {
-  const char* type;  // bf16, f16, e4m3, e5m2
+  const char* type;  // bf16, f16, tf32, e4m3, e5m2
   bool a_in_registers;
   Layout a, b;
+  bool half_sums = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const Product& p) {
@@ -29,17 +30,20 @@ std::ostream& operator<<(std::ostream& out, const Product& p) {
   p.a_in_registers ? void(out << "_registers") : layout(p.a);
   out << "_b";
   layout(p.b);
+  if (p.half_sums) out << "_half_sums";
   return out;
 }
 
 uint32_t element_bytes(const Product& p) {
-  return p.type[0] == 'e' ? 1 : 2;
+  return p.type[0] == 'e' ? 1 : p.type[0] == 't' ? 4 : 2;
 }
 
 uint32_t encoded(const Product& p, int value) {
   const auto number = static_cast<float>(value);
   if (std::string(p.type) == "bf16") return machine::float_to_bfloat16(number);
   if (std::string(p.type) == "f16") return machine::float_to_half(number);
+  // The lower 13 bits are none of the format's.
+  if (std::string(p.type) == "tf32") return std::bit_cast<uint32_t>(number) | 0x1234;
   // Powers of two and 0 only: sign, exponent, no mantissa.
   if (value == 0) return 0;
   const uint32_t sign = value < 0 ? 0x80 : 0;
@@ -115,16 +119,19 @@ TEST_P(Wgmma, MultipliesExactly) {
   }
 
   std::string accumulators, stores;
-  for (uint32_t i = 0; i < kN / 2; ++i) {
-    accumulators += (i == 0 ? "{" : ", ") + ("%f" + std::to_string(i));
-    stores += "st.global.f32 [%d5+" + std::to_string(4 * i) + "], %f" + std::to_string(i) + ";\n";
+  const uint32_t num_sums = p.half_sums ? kN / 4 : kN / 2;
+  for (uint32_t i = 0; i < num_sums; ++i) {
+    const std::string sum = p.half_sums ? "%r" + std::to_string(20 + i) : "%f" + std::to_string(i);
+    accumulators += (i == 0 ? "{" : ", ") + sum;
+    stores += "st.global.b32 [%d5+" + std::to_string(4 * i) + "], " + sum + ";\n";
   }
-  const std::string flags = size == 1 ? ""
+  const std::string flags = size != 2 ? ""
                                       : (p.a_in_registers ? ""
                                          : p.a.along_rows ? ", 1"
                                                           : ", 0") +
                                             std::string(p.b.along_rows ? ", 1" : ", 0");
-  const std::string text = kernel_text(std::string(R"(
+  const std::string text =
+      kernel_text(std::string(R"(
   .shared .align 1024 .b8 image[32768];
   mov.u32 %r1, %tid.x;
   add.u64 %d1, %in, 2048;
@@ -149,9 +156,9 @@ copy:
   setp.ne.u32 %p2, 0, 0;
   wgmma.fence.sync.aligned;
   wgmma.mma_async.sync.aligned.m64n64k)") +
-                                       std::to_string(k_count) + ".f32." + p.type + "." + p.type + " " + accumulators +
-                                       "}, " + (p.a_in_registers ? "{%r10, %r11, %r12, %r13}" : descriptor(p.a, 1024)) +
-                                       ", " + descriptor(p.b, 1024 + 16384) + ", %p2, 1, -1" + flags + R"(;
+                  std::to_string(k_count) + (p.half_sums ? ".f16." : ".f32.") + p.type + "." + p.type + " " +
+                  accumulators + "}, " + (p.a_in_registers ? "{%r10, %r11, %r12, %r13}" : descriptor(p.a, 1024)) +
+                  ", " + descriptor(p.b, 1024 + 16384) + ", %p2, 1, -1" + flags + R"(;
   wgmma.commit_group.sync.aligned;
   wgmma.wait_group.sync.aligned 0;
   mul.wide.u32 %d4, %r1, 128;
@@ -167,7 +174,7 @@ copy:
   kernel.argument(kernel.upload(input));
   const Result result = kernel.run();
   ASSERT_TRUE(result.clean()) << result.text();
-  const auto got = kernel.download<float>(out, kM * kN);
+  const auto got = kernel.download<uint32_t>(out, kM * kN);
   for (uint32_t thread = 0; thread < 128; ++thread) {
     for (uint32_t i = 0; i < kN / 2; ++i) {
       const uint32_t row = thread / 32 * 16 + thread % 32 / 4 + i / 2 % 2 * 8;
@@ -175,7 +182,10 @@ copy:
       int sum = 0;
       for (uint32_t k = 0; k < k_count; ++k)
         sum -= a[row * k_count + k] * b[column * k_count + k];  // imm-scale-b is -1
-      ASSERT_EQ(got[thread * (kN / 2) + i], static_cast<float>(sum)) << "row " << row << " column " << column;
+      // Sums of f16 lie two in a register.
+      const uint32_t half = got[thread * 32 + i / 2] >> (16 * (i % 2)) & 0xffff;
+      const float value = p.half_sums ? machine::half_to_float(half) : std::bit_cast<float>(got[thread * 32 + i]);
+      ASSERT_EQ(value, static_cast<float>(sum)) << "row " << row << " column " << column;
     }
   }
 }
@@ -191,6 +201,10 @@ std::vector<Product> products() {
     }
     all.push_back({"e4m3", false, {swizzle, false}, {swizzle, false}});
     all.push_back({"e5m2", true, {0, false}, {swizzle, false}});
+    all.push_back({"tf32", false, {swizzle, false}, {128, false}});
+    all.push_back({"tf32", true, {0, false}, {swizzle, false}});
+    all.push_back({"f16", false, {swizzle, false}, {swizzle, true}, true});
+    all.push_back({"e4m3", true, {0, false}, {swizzle, false}, true});
   }
   return all;
 }

@@ -283,7 +283,8 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
   launch.dynamic_shared = static_cast<uint32_t>(kernel.shared_bytes);
   const machine::Program& decode = kernels.find(kernel.name);
   const Arguments decode_arguments = Arguments(decode).add(map).add(params);
-  result.decode = machine::run(decode, launch, decode_arguments.bytes(), memory, options, reports);
+  machine::Prerequisites stream;
+  result.decode = machine::run(decode, launch, decode_arguments.bytes(), memory, options, reports, &stream);
 
   const bool stopped = std::ranges::any_of(reports.all(), [](const machine::Report& report) { return report.fatal; });
   if (!work.merges.empty() && !stopped) {
@@ -296,8 +297,10 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
     launch.grid = {static_cast<uint32_t>(work.merges.size()), sm90::merge_blocks(rows), 1};
     launch.block = {sm90::kMergeThreads, 1, 1};
     launch.dynamic_shared = 0;
+    launch.dependent = true;
     const machine::Program& program = kernels.find(sm90::merge_kernel_name(element));
-    result.merge = machine::run(program, launch, Arguments(program).add(merge).bytes(), memory, options, reports);
+    result.merge =
+        machine::run(program, launch, Arguments(program).add(merge).bytes(), memory, options, reports, &stream);
   }
   result.reports = reports.all();
   download(memory, out, result.output.out);
