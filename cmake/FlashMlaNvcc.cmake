@@ -14,7 +14,8 @@ endif()
 message(STATUS "Hopper kernels: ${FLASH_MLA_NVCC}")
 
 # --expt-relaxed-constexpr: device code may call the constexpr functions that it shares with the host.
-set(FLASH_MLA_NVCC_FLAGS -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -I${PROJECT_SOURCE_DIR}/src)
+set(FLASH_MLA_NVCC_FLAGS -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -I${PROJECT_SOURCE_DIR}/src
+  -I${PROJECT_SOURCE_DIR}/include)
 # What a driver or the emulator reads without decompressing.
 set(FLASH_MLA_NVCC_FATBIN_FLAGS -gencode arch=compute_90a,code=[compute_90a,sm_90a] --no-compress)
 

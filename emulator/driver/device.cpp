@@ -154,6 +154,7 @@ EMULATOR_EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice device) {
   return enter(Needs::driver, [&](State& all) -> CUresult {
     if (const CUresult bad = check_device(device)) return bad;
     all.context = {};
+    all.before.clear();
     all.modules.clear();
     all.streams.clear();
     all.events.clear();
@@ -205,5 +206,8 @@ EMULATOR_EXPORT CUresult cuCtxGetDevice(CUdevice* device) {
 }
 
 EMULATOR_EXPORT CUresult cuCtxSynchronize() {
-  return enter(Needs::context, [](State&) -> CUresult { return CUDA_SUCCESS; });
+  return enter(Needs::context, [](State& all) -> CUresult {
+    all.before.clear();
+    return CUDA_SUCCESS;
+  });
 }

@@ -89,9 +89,11 @@ CUresult read_attributes(const CUlaunchConfig& config, machine::LaunchShape& sha
       case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
         shape.cluster = {attribute.value.clusterDim.x, attribute.value.clusterDim.y, attribute.value.clusterDim.z};
         break;
+      case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
+        shape.dependent = attribute.value.programmaticStreamSerializationAllowed != 0;
+        break;
       case CU_LAUNCH_ATTRIBUTE_IGNORE:
       case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
-      case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
       case CU_LAUNCH_ATTRIBUTE_PRIORITY:
         break;
       default:
@@ -121,7 +123,7 @@ CUresult launch(State& all, const CUlaunchConfig& config, CUfunction function, v
   if (const CUresult bad = gather_parameters(program, parameters, extra, bytes)) return bad;
 
   machine::Reports reports;
-  all.counters.add(machine::run(program, shape, bytes, all.memory, options_of_environment(), reports));
+  all.counters.add(machine::run(program, shape, bytes, all.memory, options_of_environment(), reports, &all.before));
   ++all.launches;
   for (const machine::Report& report : reports.all()) {
     log(report);

@@ -22,6 +22,7 @@ Allocation* device_bytes(State& all, CUdeviceptr address, size_t size) {
 }
 
 CUresult copy_to_device(State& all, CUdeviceptr to, const void* from, size_t size) {
+  all.before.clear();
   if (size == 0) return CUDA_SUCCESS;
   if (from == nullptr) return fail(CUDA_ERROR_INVALID_VALUE, "the source is null");
   Allocation* const target = device_bytes(all, to, size);
@@ -32,6 +33,7 @@ CUresult copy_to_device(State& all, CUdeviceptr to, const void* from, size_t siz
 }
 
 CUresult copy_to_host(State& all, void* to, CUdeviceptr from, size_t size) {
+  all.before.clear();
   if (size == 0) return CUDA_SUCCESS;
   if (to == nullptr) return fail(CUDA_ERROR_INVALID_VALUE, "the destination is null");
   Allocation* const source = device_bytes(all, from, size);
@@ -41,6 +43,7 @@ CUresult copy_to_host(State& all, void* to, CUdeviceptr from, size_t size) {
 }
 
 CUresult copy_on_device(State& all, CUdeviceptr to, CUdeviceptr from, size_t size) {
+  all.before.clear();
   if (size == 0) return CUDA_SUCCESS;
   Allocation* const source = device_bytes(all, from, size);
   if (source == nullptr) return CUDA_ERROR_INVALID_VALUE;
@@ -54,6 +57,7 @@ CUresult copy_on_device(State& all, CUdeviceptr to, CUdeviceptr from, size_t siz
 }
 
 CUresult set_bytes(State& all, CUdeviceptr to, const void* pattern, size_t width, size_t count) {
+  all.before.clear();
   if (count == 0) return CUDA_SUCCESS;
   if (to % width != 0) return fail(CUDA_ERROR_INVALID_VALUE, format("address {:#x} is no multiple of {}", to, width));
   if (count > SIZE_MAX / width) return fail(CUDA_ERROR_INVALID_VALUE, "too many elements");

@@ -111,6 +111,7 @@ EMULATOR_EXPORT CUresult cuModuleLoadFatBinary(CUmodule* module, const void* ima
 EMULATOR_EXPORT CUresult cuModuleUnload(CUmodule module) {
   return on_module(module, [&](State& all) -> CUresult {
     release_variables(all, *module);
+    all.before.clear();
     all.modules.erase(find_handle(all.modules, module));
     return CUDA_SUCCESS;
   });

@@ -46,6 +46,10 @@ struct State {
   std::set<std::unique_ptr<CUevent_st>> events;
   std::string message;  // about the last error
 
+  /// The grids since the last call that waits or that puts something else into a stream. Streams are not told apart: a
+  /// dependent launch that touches what another stream's grid is using has as little order with it.
+  machine::Prerequisites before;
+
   machine::Counters counters;  // of all launches
   std::vector<machine::Report> reports;
   uint64_t launches = 0;

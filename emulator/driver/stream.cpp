@@ -45,7 +45,10 @@ EMULATOR_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
 }
 
 EMULATOR_EXPORT CUresult cuStreamSynchronize(CUstream stream) {
-  return enter(Needs::context, [&](State& all) { return need_stream(all, stream); });
+  return enter(Needs::context, [&](State& all) {
+    all.before.clear();
+    return need_stream(all, stream);
+  });
 }
 EMULATOR_EXPORT CUresult cuStreamQuery(CUstream stream) {
   return enter(Needs::context, [&](State& all) { return need_stream(all, stream); });
@@ -61,7 +64,10 @@ EMULATOR_EXPORT CUresult cuStreamIsCapturing(CUstream stream, int* status) {
 }
 
 EMULATOR_EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int) {
-  return on_event(event, [&](State& all) { return need_stream(all, stream); });
+  return on_event(event, [&](State& all) {
+    all.before.clear();
+    return need_stream(all, stream);
+  });
 }
 
 EMULATOR_EXPORT CUresult cuEventCreate(CUevent* event, unsigned int) {
@@ -82,6 +88,7 @@ EMULATOR_EXPORT CUresult cuEventDestroy_v2(CUevent event) {
 EMULATOR_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) {
   return on_event(event, [&](State& all) -> CUresult {
     if (const CUresult bad = need_stream(all, stream)) return bad;
+    all.before.clear();
     event->recorded = true;
     event->time_ms = now_ms();
     return CUDA_SUCCESS;
@@ -89,7 +96,10 @@ EMULATOR_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) {
 }
 
 EMULATOR_EXPORT CUresult cuEventSynchronize(CUevent event) {
-  return on_event(event, [](State&) -> CUresult { return CUDA_SUCCESS; });
+  return on_event(event, [](State& all) -> CUresult {
+    all.before.clear();
+    return CUDA_SUCCESS;
+  });
 }
 EMULATOR_EXPORT CUresult cuEventQuery(CUevent event) {
   return on_event(event, [](State&) -> CUresult { return CUDA_SUCCESS; });

@@ -19,6 +19,17 @@ const char* verb(Use use) {
   warp.fault(op, Finding::out_of_bounds, format("{} of {} bytes at {} address {:#x}", verb(use), size, space, address));
 }
 
+/// Another CTA of the cluster has to be known to have started, and must not have exited.
+void check_lifetime(Warp& warp, const Op& op, const Cta& owner) {
+  const auto knows = [&](const Warp& other) { return warp.knowledge.ordered.at(other.agent) != 0; };
+  if (owner.closed) {
+    warp.report(op, Finding::lifetime, format("shared memory of {}, which has exited, is used", owner.name()));
+  } else if (std::none_of(owner.warps.begin(), owner.warps.end(), knows)) {
+    warp.report(op, Finding::lifetime,
+                format("shared memory of {}, which may not have started, is used", owner.name()));
+  }
+}
+
 }  // namespace
 
 Cta& find_shared(Warp& warp, const Op& op, uint32_t address, uint32_t size, uint32_t& offset) {
@@ -32,6 +43,7 @@ Cta& find_shared(Warp& warp, const Op& op, uint32_t address, uint32_t size, uint
                format("{} bytes at shared address {:#x}; the CTA has {:#x} to {:#x}", size, address, kSharedStart,
                       owner.shared.size()));
   }
+  if (&owner != warp.cta && cluster.launch->options.checks) check_lifetime(warp, op, owner);
   return owner;
 }
 
@@ -81,7 +93,7 @@ Place find_place(Warp& warp, const Op& op, uint32_t lane, Space space, uint64_t 
       if (allocation == nullptr || (use == Use::write && allocation->read_only))
         outside(warp, op, use, size, "global", address);
       const uint64_t offset = address - allocation->start;
-      return {allocation->bytes.data() + offset, allocation->initialised.data(), offset, nullptr};
+      return {allocation->bytes.data() + offset, allocation->initialised.data(), offset, nullptr, true};
     }
   }
 }
@@ -91,42 +103,6 @@ void check_initialised(Warp& warp, const Op& op, const Place& place, uint32_t si
   warp.report(op, Finding::uninitialised,
               format("{} bytes at {} offset {:#x} are read before they are written", size,
                      place.shared_of != nullptr ? "shared" : "memory", place.offset));
-}
-
-void track_shared(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t size, Use use, Agent agent,
-                  uint32_t time, bool async, const Knowledge& known) {
-  if (owner.race.empty()) return;
-  const uint32_t end = offset + size;
-  while (offset < end) {
-    const uint32_t chunk = offset / RaceShadow::kChunk;
-    const uint32_t first = offset % RaceShadow::kChunk;
-    const uint32_t last = std::min(end - chunk * RaceShadow::kChunk, RaceShadow::kChunk);
-    const auto bytes = static_cast<uint16_t>((0xffffu << first) & (0xffffu >> (16 - last)));
-    const Access now{agent, time, op.number, bytes, use == Use::write, async};
-    if (const auto conflict = owner.race.access(chunk, now, known)) {
-      const Access& earlier = conflict->earlier;
-      const Finding finding = conflict->missing_fence ? Finding::proxy : Finding::race;
-      Reports& reports = *owner.launch().reports;
-      if (!reports.known(finding, op.number, earlier.op)) {
-        const Cluster& cluster = *owner.cluster;
-        const Program& program = owner.program();
-        reports.add(
-            finding, op.number, earlier.op,
-            format("{}: {} of shared {:#x} of CTA ({},{},{}) by {} at {} {} the {} by {} at {}",
-                   machine::name_of(finding), verb(use), offset, owner.id[0], owner.id[1], owner.id[2],
-                   agent == warp.agent ? warp.name() : cluster.name_of(agent) + " (issued by " + warp.name() + ")",
-                   program.where(op.number),
-                   conflict->missing_fence ? "is not separated by a proxy fence from" : "is not ordered after",
-                   earlier.write ? "write" : "read", cluster.name_of(earlier.agent), program.where(earlier.op)));
-      }
-    }
-    offset = (chunk + 1) * RaceShadow::kChunk;
-  }
-}
-
-void track_plain(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t size, Use use) {
-  track_shared(warp, op, owner, offset, size, use, warp.agent, warp.knowledge.ordered.at(warp.agent), false,
-               warp.knowledge);
 }
 
 void count_wavefronts(Counters& counters, const uint32_t* offsets, uint32_t mask, uint32_t bytes) {

@@ -85,10 +85,15 @@ Outcome atomic(Warp& warp, const Op& op, uint32_t mask) {
   const auto value = [&](Slot slot, uint32_t lane) {
     return size == 8 ? warp.lanes<uint64_t>(slot)[lane] : uint64_t{warp.lanes<uint32_t>(slot)[lane]};
   };
+  Touches touches;
   for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
-    const Place place = find_place(warp, op, lane, op.space, warp.address(op, lane), size, Use::write);
-    if (launch.options.checks) check_initialised(warp, op, place, size);
+    const uint64_t address = warp.address(op, lane);
+    const Place place = find_place(warp, op, lane, op.space, address, size, Use::write);
+    if (launch.options.checks) {
+      check_initialised(warp, op, place, size);
+      touches.add(lane, place, address);
+    }
     uint64_t old = 0;
     std::memcpy(&old, place.bytes, size);
     const uint64_t next =
@@ -100,6 +105,7 @@ Outcome atomic(Warp& warp, const Op& op, uint32_t mask) {
                 : warp.lanes<uint32_t>(op.dst[0])[lane] = static_cast<uint32_t>(old);
     }
   }
+  if (touches.mask != 0) track_atomics(warp, op, touches, size);
   // Others get their turn, as a loop over an atomic may be waiting for them.
   return Outcome::yield;
 }
@@ -131,8 +137,7 @@ void check_type(Decoder& d, Type type) {
 }
 
 void decode_atomic(Decoder& d, bool returns) {
-  bool acquire = false, release = false;
-  d.take_scope_and_order(acquire, release);
+  d.take_order(true);
   constexpr Space kSpaces[] = {Space::global, Space::shared, Space::shared, Space::shared, Space::generic};
   d.op.space = kSpaces[d.take_one_of({"global", "shared", "shared::cta", "shared::cluster"}, 4)];
   d.op.kind =

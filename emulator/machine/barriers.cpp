@@ -31,7 +31,7 @@ void wake(Cta& cta, uint32_t id, uint32_t generation) {
     for (const Fragment& fragment : other.fragments()) {
       const Wait& wait = fragment.wait;
       if (wait.what == Wait::For::barrier && wait.a == id && wait.b == generation)
-        other.knowledge.join(barrier.released);
+        other.acquire(barrier.released);
     }
   }
 }
@@ -97,7 +97,7 @@ Outcome barrier(Warp& warp, const Op& op, uint32_t mask) {
     const uint32_t generation = barrier.generation++;
     wake(cta, id, generation);
     if (op.kind == kArrive) return Outcome::next;
-    warp.knowledge.join(barrier.released);
+    warp.acquire(barrier.released);
     if (op.kind >= kPopc) give_reduction(warp, op, mask, barrier.last_reduced);
     return Outcome::next;
   }
@@ -127,11 +127,16 @@ Outcome cluster_barrier(Warp& warp, const Op& op, uint32_t mask) {
     return Outcome::retry_when;
   }
   warp.cluster_arrived = false;
-  warp.knowledge.join(cluster.barrier_released);
+  warp.acquire(cluster.barrier_released);
   return Outcome::next;
 }
 
-Outcome plain_fence(Warp&, const Op&, uint32_t) {
+Outcome no_fence(Warp&, const Op&, uint32_t) {
+  return Outcome::next;
+}
+
+Outcome memory_fence(Warp& warp, const Op& op, uint32_t) {
+  Flags::fence(warp, op.scope);
   return Outcome::next;
 }
 
@@ -143,7 +148,7 @@ Outcome proxy_fence(Warp& warp, const Op& op, uint32_t) {
     }
   }
   if (op.kind == 0) {
-    warp.knowledge.fenced.join(warp.knowledge.ordered);
+    warp.knowledge.fence();
     warp.release();
   }
   return Outcome::next;
@@ -204,7 +209,7 @@ void decode_barrier(Decoder& d) {
 }
 
 void decode_fence(Decoder& d) {
-  d.op.run = plain_fence;
+  d.op.run = no_fence;
   if (d.take("proxy")) {
     const int proxy = d.take_one_of({"async", "async::generic", "alias", "tensormap::generic"});
     if (proxy == 1 || proxy == 3) d.unsupported();
@@ -219,7 +224,8 @@ void decode_fence(Decoder& d) {
     d.op.run = proxy_fence;
   } else {
     d.take_one_of({"sc", "acq_rel", "acquire", "release"}, 0);
-    d.take_one_of({"cta", "cluster", "gpu", "sys"});
+    d.op.scope = d.take_scope();
+    d.op.run = memory_fence;
   }
   d.expect_operands(0);
 }
@@ -231,9 +237,9 @@ void add_barriers(DecodeTable& table) {
   table["barrier"] = decode_barrier;
   table["fence"] = decode_fence;
   table["membar"] = [](Decoder& d) {
-    d.take_one_of({"cta", "gl", "sys"});
+    d.op.scope = d.take_scope();
     d.expect_operands(0);
-    d.op.run = plain_fence;
+    d.op.run = memory_fence;
   };
   table["setmaxnreg"] = [](Decoder& d) {
     d.op.kind = static_cast<uint8_t>(d.take_one_of({"dec", "inc"}));

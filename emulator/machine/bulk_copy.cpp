@@ -43,13 +43,16 @@ Outcome load_line(Warp& warp, const Op& op, uint32_t mask) {
     const bool initialised = all_marked(source.initialised.data(), source_offset, bytes);
     uint32_t ranks = op.kind != 0 ? warp.lanes<uint32_t>(op.src[4])[lane] & 0xffff : 0;
     const bool multicast = op.kind != 0;
+    bool tracked = !warp.cta->launch().options.checks;
     for (uint32_t rank = 0; rank < (multicast ? 16u : 1u); ++rank) {
       if (multicast && (ranks >> rank & 1) == 0) continue;
       const uint32_t own = multicast ? (rank + 1) << kRankShift : 0;
       uint32_t offset = 0;
       Cta& owner = find_shared(warp, op, multicast ? (to & kOffsetMask) | own : to, bytes, offset);
       const MbarrierAt at = find_mbarrier(warp, op, multicast ? (barrier & kOffsetMask) | own : barrier);
-      begin_load(warp, op, owner, offset, bytes, at);
+      if (!tracked) track_global(warp, op, from, bytes, Use::read, engine_of(at, lane));
+      tracked = true;
+      begin_load(warp, op, owner, offset, bytes, at, lane);
       cluster.later([&owner, at, offset, bytes, initialised, data = source.bytes.data() + source_offset] {
         std::memcpy(owner.shared.data() + offset, data, bytes);
         if (initialised) mark(owner.initialised.data(), offset, bytes);
@@ -74,7 +77,8 @@ Outcome store_line(Warp& warp, const Op& op, uint32_t mask) {
     const uint64_t target_offset = to - target.start;
     uint32_t offset = 0;
     Cta& owner = find_shared(warp, op, from, bytes, offset);
-    const auto group = begin_store(warp, op, owner, offset, bytes);
+    if (warp.cta->launch().options.checks) track_global(warp, op, to, bytes, Use::write, bulk_writes_of(warp, lane));
+    const auto group = begin_store(warp, op, owner, offset, bytes, lane);
     cluster.later([&cluster, &owner, &target, target_offset, offset, bytes, group] {
       std::memcpy(target.bytes.data() + target_offset, owner.shared.data() + offset, bytes);
       mark(target.initialised.data(), target_offset, bytes);
@@ -102,10 +106,9 @@ Outcome send_line(Warp& warp, const Op& op, uint32_t mask) {
     if (warp.cta->launch().options.checks) {
       const Place place{source.shared.data() + from_offset, source.initialised.data(), from_offset, &source};
       check_initialised(warp, op, place, bytes);
-      track_shared(warp, op, source, from_offset, bytes, Use::read, at.barrier->agent, at.barrier->phase + 1, true,
-                   warp.knowledge);
+      track_shared(warp, op, source, from_offset, bytes, Use::read, engine_of(at, lane));
     }
-    begin_load(warp, op, target, to_offset, bytes, at);
+    begin_load(warp, op, target, to_offset, bytes, at, lane);
     cluster.later([&source, &target, at, to_offset, from_offset, bytes] {
       std::memcpy(target.shared.data() + to_offset, source.shared.data() + from_offset, bytes);
       mark(target.initialised.data(), to_offset, bytes);
@@ -134,8 +137,11 @@ Outcome wait_group(Warp& warp, const Op& op, uint32_t) {
   }
   // What the wait promises, not what happens to be done.
   const auto allowed = static_cast<uint32_t>(op.value);
-  if (warp.bulk_count > allowed)
-    warp.knowledge.ordered.set(warp.cta->cluster->bulk_agent(warp), warp.bulk_count - allowed);
+  if (warp.bulk_count > allowed) {
+    const Cluster& cluster = *warp.cta->cluster;
+    warp.knowledge.ordered.set(cluster.bulk_agent(warp), warp.bulk_count - allowed);
+    if (op.kind == 0) warp.knowledge.ordered.set(cluster.bulk_write_agent(warp), warp.bulk_count - allowed);
+  }
   std::erase_if(warp.bulk_groups, [](const auto& group) { return group->pending_writes == 0; });
   return Outcome::next;
 }
@@ -204,7 +210,16 @@ uint32_t shared_address(Warp& warp, const Op& op, uint32_t lane, size_t s) {
   return static_cast<uint32_t>(address);
 }
 
-void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes, const MbarrierAt& at) {
+Engine engine_of(const MbarrierAt& at, uint32_t lane) {
+  return {at.barrier->agent, at.barrier->phase + 1, true, static_cast<int8_t>(lane)};
+}
+
+Engine bulk_writes_of(const Warp& warp, uint32_t lane) {
+  return {warp.cta->cluster->bulk_write_agent(warp), warp.bulk_count + 1, true, static_cast<int8_t>(lane)};
+}
+
+void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes, const MbarrierAt& at,
+                uint32_t lane) {
   LaunchState& launch = owner.launch();
   if (launch.options.checks) {
     if (!at.barrier->fenced) {
@@ -213,8 +228,7 @@ void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t 
                          "completes on it",
                          at.offset));
     }
-    track_shared(warp, op, owner, offset, bytes, Use::write, at.barrier->agent, at.barrier->phase + 1, true,
-                 warp.knowledge);
+    track_shared(warp, op, owner, offset, bytes, Use::write, engine_of(at, lane));
   }
   // Whoever looks before the copy completes finds NaN, and bytes that nobody wrote.
   std::fill_n(owner.shared.begin() + offset, bytes, uint8_t{0xff});
@@ -223,13 +237,14 @@ void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t 
   ++launch.counters.bulk_operations;
 }
 
-std::shared_ptr<BulkGroup> begin_store(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes) {
+std::shared_ptr<BulkGroup> begin_store(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes,
+                                       uint32_t lane) {
   LaunchState& launch = owner.launch();
   if (launch.options.checks) {
     const Place place{owner.shared.data() + offset, owner.initialised.data(), offset, &owner};
     check_initialised(warp, op, place, bytes);
-    track_shared(warp, op, owner, offset, bytes, Use::read, owner.cluster->bulk_agent(warp), warp.bulk_count + 1, true,
-                 warp.knowledge);
+    const Engine engine{owner.cluster->bulk_agent(warp), warp.bulk_count + 1, true, static_cast<int8_t>(lane)};
+    track_shared(warp, op, owner, offset, bytes, Use::read, engine);
   }
   launch.counters.bulk_store_bytes += bytes;
   ++launch.counters.bulk_operations;

@@ -7,11 +7,18 @@
 
 namespace emulator::machine {
 
-/// Bytes in shared memory that a copy will write: spoilt until it completes, and tracked. `check_fence`: the barrier
-/// has to be visible to the async proxy.
-void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes, const MbarrierAt& at);
+/// The copies that complete on a barrier.
+Engine engine_of(const MbarrierAt& at, uint32_t lane);
+/// What the warp's open bulk group writes to global memory.
+Engine bulk_writes_of(const Warp& warp, uint32_t lane);
+
+/// Bytes in shared memory that a copy will write: spoilt until it completes, and tracked. The barrier has to be visible
+/// to the async proxy.
+void begin_load(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes, const MbarrierAt& at,
+                uint32_t lane);
 /// Bytes in shared memory that a copy will read on behalf of the warp's open bulk group.
-std::shared_ptr<BulkGroup> begin_store(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes);
+std::shared_ptr<BulkGroup> begin_store(Warp& warp, const Op& op, Cta& owner, uint32_t offset, uint32_t bytes,
+                                       uint32_t lane);
 /// After the copy's reads: a while later the writes are done too.
 void end_store_reads(Cluster& cluster, const std::shared_ptr<BulkGroup>& group);
 

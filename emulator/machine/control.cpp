@@ -1,4 +1,5 @@
 // Branches and the like, and hints that change no result (PTX ISA 9.0, sections 9.7.12, 9.7.19).
+#include "machine/cta.h"
 #include "machine/decoder.h"
 #include "machine/lanes.h"
 
@@ -15,6 +16,21 @@ Outcome rest(Warp&, const Op&, uint32_t) {
 }
 Outcome trap(Warp& warp, const Op& op, uint32_t) {
   warp.fault(op, Finding::trap, "trap");
+}
+
+// Kernels run one after the other, so that what these wait for has happened; that it was waited for is checked.
+Outcome launch_dependents(Warp& warp, const Op&, uint32_t) {
+  Cta& cta = *warp.cta;
+  if (!cta.triggered && cta.cluster->knows_prerequisites(warp.knowledge)) {
+    cta.launch().overlap.triggered_after_wait = true;
+  }
+  cta.triggered = true;
+  return Outcome::next;
+}
+Outcome wait_for_prerequisites(Warp& warp, const Op&, uint32_t) {
+  warp.knowledge.ordered.set(warp.cta->cluster->prerequisite_agent(), 1);
+  warp.cta->launch().overlap.waited = true;
+  return Outcome::next;
 }
 
 void decode_exit(Decoder& d) {
@@ -45,11 +61,9 @@ void add_control(DecodeTable& table) {
     d.add_source(0, 32);
     d.op.run = rest;
   };
-  // Kernels run one after the other, so that what these wait for has happened.
   table["griddepcontrol"] = [](Decoder& d) {
-    d.take_one_of({"launch_dependents", "wait"});
+    d.op.run = d.take_one_of({"launch_dependents", "wait"}) == 0 ? launch_dependents : wait_for_prerequisites;
     d.expect_operands(0);
-    d.op.run = nothing;
   };
   table["prefetch"] = [](Decoder& d) {
     if (!d.take("tensormap")) {

@@ -7,6 +7,25 @@
 #include "support/format.h"
 
 namespace emulator::machine {
+namespace {
+
+uint32_t warps_of(const LaunchShape& shape) {
+  return (shape.block[0] * shape.block[1] * shape.block[2] + kLanes - 1) / kLanes;
+}
+
+/// The number in the grid of CTA `rank` of a cluster.
+std::array<uint32_t, 3> cta_at(const LaunchShape& shape, uint32_t cluster, uint32_t rank) {
+  std::array<uint32_t, 3> id{};
+  for (size_t axis = 0; axis < 3; ++axis) {
+    const uint32_t clusters = shape.grid[axis] / shape.cluster[axis];
+    id[axis] = cluster % clusters * shape.cluster[axis] + rank % shape.cluster[axis];
+    cluster /= clusters;
+    rank /= shape.cluster[axis];
+  }
+  return id;
+}
+
+}  // namespace
 
 Cta::Cta(Cluster& owner, std::array<uint32_t, 3> number, uint32_t rank_in_cluster)
     : cluster(&owner), id(number), rank(rank_in_cluster) {
@@ -14,7 +33,7 @@ Cta::Cta(Cluster& owner, std::array<uint32_t, 3> number, uint32_t rank_in_cluste
   const uint32_t bytes = state.program->static_shared_end + state.shape.dynamic_shared;
   shared.assign(bytes, 0xff);
   initialised.assign(bytes / 8 + 2, 0);
-  if (state.options.checks) race.resize(bytes);
+  if (state.options.checks) race.resize((bytes + kChunk - 1) / kChunk);
   const uint32_t threads = state.shape.block[0] * state.shape.block[1] * state.shape.block[2];
   local.assign(static_cast<size_t>(threads) * state.program->local_bytes, 0xff);
   local_initialised.assign(local.size() / 8 + 2, 0);
@@ -34,26 +53,20 @@ LaunchState& Cta::launch() const {
   return *cluster->launch;
 }
 
-Cluster::Cluster(LaunchState& state, uint64_t number)
-    : launch(&state), engine_(state.options.seed * 1'000'003 + number) {
+std::string Cta::name() const {
+  return format("CTA ({},{},{})", id[0], id[1], id[2]);
+}
+
+Cluster::Cluster(LaunchState& state, uint64_t position)
+    : number(static_cast<uint32_t>(position)), launch(&state), engine_(state.options.seed * 1'000'003 + position) {
   const LaunchShape& shape = state.shape;
   const uint32_t threads = shape.block[0] * shape.block[1] * shape.block[2];
-  warps_per_cta_ = (threads + kLanes - 1) / kLanes;
-  uint64_t rest = number;
-  for (size_t axis = 0; axis < 3; ++axis) {
-    const uint32_t clusters = shape.grid[axis] / shape.cluster[axis];
-    id[axis] = static_cast<uint32_t>(rest % clusters);
-    rest /= clusters;
-  }
+  warps_per_cta_ = warps_of(shape);
   const uint32_t count = shape.cluster[0] * shape.cluster[1] * shape.cluster[2];
   for (uint32_t rank = 0; rank < count; ++rank) {
-    const std::array<uint32_t, 3> at = {rank % shape.cluster[0], rank / shape.cluster[0] % shape.cluster[1],
-                                        rank / shape.cluster[0] / shape.cluster[1]};
-    std::array<uint32_t, 3> cta_id{};
-    for (size_t axis = 0; axis < 3; ++axis) cta_id[axis] = id[axis] * shape.cluster[axis] + at[axis];
-    ctas.push_back(std::make_unique<Cta>(*this, cta_id, rank));
+    ctas.push_back(std::make_unique<Cta>(*this, cta_at(shape, number, rank), rank));
   }
-  agents_ = 4 * warp_count();
+  agents_ = prerequisite_agent() + 1;
   for (const auto& cta : ctas) {
     for (uint32_t i = 0; i < cta->warps.size(); ++i) {
       cta->warps[i].start(*cta, i, std::min(kLanes, threads - i * kLanes));
@@ -62,20 +75,30 @@ Cluster::Cluster(LaunchState& state, uint64_t number)
   }
 }
 
-std::string Cluster::name_of(Agent agent) const {
-  const uint32_t warps = warp_count();
-  if (agent >= 4 * warps) return "a bulk copy";
+bool Cluster::knows_prerequisites(const Knowledge& knowledge) const {
+  const Agent agent = prerequisite_agent();
+  if (knowledge.ordered.at(agent) != 0) return true;
+  if (knowledge.elsewhere == nullptr) return false;
+  return std::any_of(knowledge.elsewhere->begin(), knowledge.elsewhere->end(),
+                     [agent](const auto& each) { return each.second.ordered.at(agent) != 0; });
+}
+
+std::string name_of(const LaunchShape& shape, uint32_t cluster, Agent agent) {
+  const uint32_t per_cta = warps_of(shape);
+  const uint32_t warps = per_cta * shape.cluster[0] * shape.cluster[1] * shape.cluster[2];
+  if (agent >= 5 * warps) return "a bulk copy";
   const Agent warp = agent % warps;
-  const std::string owner = ctas[warp / warps_per_cta_]->warps[warp % warps_per_cta_].name();
+  const std::array<uint32_t, 3> id = cta_at(shape, cluster, warp / per_cta);
+  const std::string owner = format("CTA ({},{},{}) warp {}", id[0], id[1], id[2], warp % per_cta);
   switch (agent / warps) {
     case 0:
       return owner;
     case 1:
       return "wgmma of " + owner;
-    case 2:
-      return "a bulk store of " + owner;
-    default:
+    case 3:
       return "cp.async of " + owner;
+    default:
+      return "a bulk store of " + owner;
   }
 }
 
@@ -118,6 +141,7 @@ Cluster::State Cluster::step(uint32_t budget) {
       if (warp->finished()) continue;
       all_finished = false;
       ran += warp->run(1 + random(kLongestTurn));
+      if (warp->finished() && warp->cta->finished()) warp->cta->close();
     }
     settle_barrier();
     if (all_finished) {

@@ -11,6 +11,9 @@
 
 #include "machine/counters.h"
 #include "machine/memory.h"
+#include "machine/flags.h"
+#include "machine/global_shadow.h"
+#include "machine/prerequisites.h"
 #include "machine/race.h"
 #include "machine/warp.h"
 
@@ -19,6 +22,8 @@ namespace emulator::machine {
 struct LaunchShape {
   std::array<uint32_t, 3> grid{1, 1, 1}, block{1, 1, 1}, cluster{1, 1, 1};
   uint32_t dynamic_shared = 0;
+  /// The grid may start while those before it in its stream finish (programmatic stream serialization).
+  bool dependent = false;
 };
 
 struct Options {
@@ -48,6 +53,7 @@ struct Mbarrier {
   uint32_t initialized_at = 0;
   bool fenced = false;  // fence.mbarrier_init or a proxy fence since its initialisation
   Knowledge gathering, released;
+  Clock remote_arrivals;  // of warps of other CTAs
 };
 
 /// Where the four warps of a warpgroup meet.
@@ -62,8 +68,12 @@ struct LaunchState {
   Memory* memory;
   const std::vector<uint8_t>* parameters;
   Reports* reports;
-  Counters counters;
+  Counters counters{};
   uint64_t last_progress = 0;  // counters.warp_instructions when something last happened
+  std::unique_ptr<GlobalShadow> global = std::make_unique<GlobalShadow>();
+  Flags flags{};
+  const Prerequisites* before = nullptr;  // null: everything before has finished
+  Overlap overlap{};
 };
 
 class Cta {
@@ -78,20 +88,28 @@ class Cta {
   std::vector<uint8_t> initialised;  // a bit a byte of it
   std::vector<uint8_t> local;        // thread after thread
   std::vector<uint8_t> local_initialised;
-  RaceShadow race;
+  SharedShadow race;  // empty without checks
   std::array<NamedBarrier, 16> barriers;
   std::map<uint32_t, Mbarrier> mbarriers;  // by offset
   std::vector<Warpgroup> warpgroups;
 
+  bool triggered = false;  // griddepcontrol.launch_dependents
+  bool closed = false;     // its threads have exited, and close() has been called
   [[nodiscard]] bool finished() const;
+  /// Checks that nobody may still be using its shared memory.
+  void close();
+  [[nodiscard]] std::string name() const;  // "CTA (0,0,0)"
   [[nodiscard]] const Program& program() const;
   [[nodiscard]] LaunchState& launch() const;
 };
 
+/// In reports.
+std::string name_of(const LaunchShape& shape, uint32_t cluster, Agent agent);
+
 /// CTAs that run at the same time and see each other's shared memory; most have one.
 class Cluster {
  public:
-  Cluster(LaunchState& launch, uint64_t number);
+  Cluster(LaunchState& launch, uint64_t position);
 
   enum class State : uint8_t { running, stuck, finished };
   /// Lets its warps run in random order for about `budget` instructions.
@@ -109,11 +127,14 @@ class Cluster {
   [[nodiscard]] Agent tensor_agent(const Warp& warp) const { return warp_count() + warp.agent; }
   [[nodiscard]] Agent bulk_agent(const Warp& warp) const { return 2 * warp_count() + warp.agent; }
   [[nodiscard]] Agent copy_agent(const Warp& warp) const { return 3 * warp_count() + warp.agent; }
-  [[nodiscard]] std::string name_of(Agent agent) const;
+  [[nodiscard]] Agent bulk_write_agent(const Warp& warp) const { return 4 * warp_count() + warp.agent; }
+  [[nodiscard]] Agent prerequisite_agent() const { return 5 * warp_count(); }
+  /// Whether those who know this know that the grids before have finished.
+  [[nodiscard]] bool knows_prerequisites(const Knowledge& knowledge) const;
 
+  const uint32_t number;
   LaunchState* launch;
   std::vector<std::unique_ptr<Cta>> ctas;
-  std::array<uint32_t, 3> id{};  // in the grid of clusters
 
   // barrier.cluster
   uint32_t barrier_arrived = 0, barrier_generation = 0;

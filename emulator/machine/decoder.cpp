@@ -177,11 +177,20 @@ ptx::Type Decoder::take_type() {
 
 /// .sem and .scope of memory operations (PTX ISA, section 8): the machine is sequentially consistent, so that they
 /// matter to its checks only.
-void Decoder::take_scope_and_order(bool& acquire, bool& release) {
-  const int order = take_one_of({"relaxed", "acquire", "release", "acq_rel", "volatile", "weak", "mmio"}, 0);
-  acquire = order == 1 || order == 3;
-  release = order == 2 || order == 3;
-  take_one_of({"cta", "cluster", "gpu", "sys"}, 0);
+void Decoder::take_order(bool atomic) {
+  enum Order { weak, relaxed, acquire, release, acq_rel, is_volatile, mmio };
+  const int order = take_one_of({"weak", "relaxed", "acquire", "release", "acq_rel", "volatile", "mmio"}, weak);
+  op.acquires = order == acquire || order == acq_rel;
+  op.releases = order == release || order == acq_rel;
+  const Scope scope = take_scope();
+  if (order == weak && !atomic) return;
+  op.scope = order == is_volatile || order == mmio ? Scope::device : scope;
+}
+
+/// None: the device's.
+Scope Decoder::take_scope() {
+  constexpr Scope kNamed[] = {Scope::cta, Scope::cluster, Scope::device, Scope::device, Scope::device};
+  return kNamed[take_one_of({"cta", "cluster", "gpu", "sys", "gl"}, 2)];
 }
 
 void Decoder::expect_operands(size_t least, size_t most) {

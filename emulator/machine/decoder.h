@@ -22,7 +22,9 @@ class Decoder {
   int take_one_of(std::initializer_list<std::string_view> suffixes, int fallback = -1);
   ptx::Type take_type();
   [[nodiscard]] bool has(std::string_view suffix) const;
-  void take_scope_and_order(bool& acquire, bool& release);
+  /// Into op: .acquire and the like, and the scope. `atomic`: what is not said is .relaxed.gpu, and not .weak.
+  void take_order(bool atomic);
+  Scope take_scope();
 
   // Operands
   [[nodiscard]] size_t operand_count() const { return instruction_->operands.size(); }

@@ -122,19 +122,22 @@ std::string refuse(const Program& program, const LaunchShape& shape) {
 }
 
 Counters run(const Program& program, const LaunchShape& shape, const std::vector<uint8_t>& parameters, Memory& memory,
-             const Options& options, Reports& reports) {
-  LaunchState state{&program, shape, options, &memory, &parameters, &reports, {}, 0};
+             const Options& options, Reports& reports, Prerequisites* stream) {
+  LaunchState state{&program, shape, options, &memory, &parameters, &reports};
   state.counters.executions.assign(program.ops.size(), 0);
   const std::string refusal = refuse(program, shape);
   if (!refusal.empty()) {
     reports.add_fatal({Finding::launch, "launch: " + refusal, true});
     return state.counters;
   }
+  if (stream != nullptr && !shape.dependent) stream->clear();
+  if (stream != nullptr && !stream->empty()) state.before = stream;
   try {
     run_grid(state);
   } catch (Fault& fault) {
     reports.add_fatal(std::move(fault.report));
   }
+  if (stream != nullptr) options.checks ? stream->add(state) : stream->clear();
   return state.counters;
 }
 

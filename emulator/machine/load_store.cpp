@@ -50,6 +50,7 @@ Outcome load(Warp& warp, const Op& op, uint32_t mask) {
   const uint32_t size = width * op.count;
   const bool checks = warp.cta->launch().options.checks;
   WarpAccess all;
+  Touches touches;
   for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const uint64_t address = warp.address(op, lane);
@@ -57,8 +58,7 @@ Outcome load(Warp& warp, const Op& op, uint32_t mask) {
     note(all, place, lane, address, op.space != Space::param && op.space != Space::local);
     if (checks) {
       check_initialised(warp, op, place, size);
-      if (place.shared_of != nullptr)
-        track_plain(warp, op, *place.shared_of, static_cast<uint32_t>(place.offset), size, Use::read);
+      if (is_tracked(place)) touches.add(lane, place, address);
     }
     for (uint32_t i = 0; i < op.count; ++i) {
       if (op.list[i] == kNoSlot) continue;
@@ -79,6 +79,7 @@ Outcome load(Warp& warp, const Op& op, uint32_t mask) {
   for (uint32_t i = 0; i < op.count; ++i) {
     if (op.list[i] != kNoSlot) warp.mark_written(op.list[i], mask);
   }
+  if (touches.mask != 0) track_lanes(warp, op, touches, size, Use::read);
   Counters& counters = warp.cta->launch().counters;
   if (all.shared_mask != 0) count_wavefronts(counters, all.shared_offsets, all.shared_mask, size);
   counters.global_load_bytes += static_cast<uint64_t>(all.global_count) * size;
@@ -97,14 +98,13 @@ Outcome store(Warp& warp, const Op& op, uint32_t mask) {
     }
   }
   WarpAccess all;
+  Touches touches;
   for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const uint64_t address = warp.address(op, lane);
     const Place place = find_place(warp, op, lane, op.space, address, size, Use::write);
     note(all, place, lane, address, op.space != Space::local);
-    if (place.shared_of != nullptr && launch.options.checks) {
-      track_plain(warp, op, *place.shared_of, static_cast<uint32_t>(place.offset), size, Use::write);
-    }
+    if (launch.options.checks && is_tracked(place)) touches.add(lane, place, address);
     for (uint32_t i = 0; i < op.count; ++i) {
       const uint64_t value =
           (op.flags >> i & 1) != 0 ? warp.lanes<uint64_t>(op.list[i])[lane] : warp.lanes<uint32_t>(op.list[i])[lane];
@@ -112,6 +112,7 @@ Outcome store(Warp& warp, const Op& op, uint32_t mask) {
     }
     mark(place.marks, place.offset, size);
   }
+  if (touches.mask != 0) track_lanes(warp, op, touches, size, Use::write);
   launch.last_progress = launch.counters.warp_instructions;
   if (all.shared_mask != 0) count_wavefronts(launch.counters, all.shared_offsets, all.shared_mask, size);
   launch.counters.global_store_bytes += static_cast<uint64_t>(all.global_count) * size;
@@ -127,15 +128,15 @@ void take_cache_hints(Decoder& d) {
 }
 
 void decode_access(Decoder& d, bool loads) {
-  bool acquire = false, release = false;
-  d.take_scope_and_order(acquire, release);
+  d.take_order(false);
   const int space = d.take_one_of(
       {"global", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry", "const"}, 8);
   constexpr Space kSpaces[] = {Space::global, Space::shared, Space::shared,   Space::shared, Space::local,
                                Space::param,  Space::param,  Space::constant, Space::generic};
   d.op.space = kSpaces[space];
   if (!loads && (d.op.space == Space::param || d.op.space == Space::constant)) d.unsupported();
-  if (d.take("nc") && (!loads || d.op.space != Space::global)) d.unsupported();
+  d.op.constant = d.take("nc");
+  if (d.op.constant && (!loads || d.op.space != Space::global)) d.unsupported();
   take_cache_hints(d);
   const bool hinted = d.take("L2::cache_hint");
   const int vector = d.take_one_of({"v2", "v4", "v8"}, 3);

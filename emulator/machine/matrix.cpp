@@ -17,7 +17,7 @@ uint8_t* row_of(Warp& warp, const Op& op, uint32_t i, uint32_t row, Use use, uin
   const Place place = find_place(warp, op, lane, ptx::Space::shared, warp.address(op, lane), 16, use);
   if (warp.cta->launch().options.checks) {
     if (use == Use::read) check_initialised(warp, op, place, 16);
-    track_plain(warp, op, *place.shared_of, static_cast<uint32_t>(place.offset), 16, use);
+    track_together(warp, op, *place.shared_of, static_cast<uint32_t>(place.offset), use);
   }
   if (use == Use::write) mark(place.marks, place.offset, 16);
   for (uint32_t j = 0; j < 4; ++j) offsets[row * 4 + j] = static_cast<uint32_t>(place.offset) + 4 * j;
@@ -50,10 +50,13 @@ Outcome load_matrices(Warp& warp, const Op& op, uint32_t mask) {
     std::memcpy(warp.lanes<uint32_t>(op.list[i]), loaded[i], sizeof(loaded[i]));
     warp.mark_written(op.list[i], mask);
   }
+  warp.meet(mask);
   return Outcome::next;
 }
 
 Outcome store_matrices(Warp& warp, const Op& op, uint32_t mask) {
+  // All lanes are here before any byte is written; who sees what is written is another matter.
+  warp.meet(mask);
   for (uint32_t i = 0; i < op.count; ++i) {
     if ((mask & ~warp.written(op.list[i])) != 0) {
       warp.report(op, Finding::uninitialised, "a register is stored before it is written");

@@ -60,6 +60,7 @@ Outcome invalidate(Warp& warp, const Op& op, uint32_t mask) {
 
 Outcome arrive(Warp& warp, const Op& op, uint32_t mask) {
   LaunchState& launch = warp.cta->launch();
+  const Mbarrier* joined = nullptr;
   for (; mask != 0; mask &= mask - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(mask));
     const MbarrierAt at = find_mbarrier(warp, op, address32(warp, op, lane));
@@ -83,7 +84,9 @@ Outcome arrive(Warp& warp, const Op& op, uint32_t mask) {
       }
       barrier.pending -= count;
       if ((op.flags & kDrops) != 0) barrier.count -= count;
-      barrier.gathering.join(warp.knowledge);
+      if (at.barrier != joined) barrier.gathering.join(warp.knowledge);
+      joined = at.barrier;
+      if (at.owner != warp.cta) barrier.remote_arrivals.set(warp.agent, warp.time());
     }
     settle(*at.owner, barrier);
   }
@@ -96,6 +99,7 @@ Outcome arrive(Warp& warp, const Op& op, uint32_t mask) {
 Outcome wait(Warp& warp, const Op& op, uint32_t mask) {
   uint32_t done = 0;
   Wait first_missing;
+  const Mbarrier* joined = nullptr;
   for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const MbarrierAt at = find_mbarrier(warp, op, address32(warp, op, lane));
@@ -104,7 +108,8 @@ Outcome wait(Warp& warp, const Op& op, uint32_t mask) {
                                                            : warp.lanes<uint64_t>(op.src[1])[lane] & 1);
     if ((at.barrier->phase & 1) != parity) {
       done |= 1u << lane;
-      warp.knowledge.join(at.barrier->released);
+      if (at.barrier != joined) warp.acquire(at.barrier->released);
+      joined = at.barrier;
     } else if (first_missing.what == Wait::For::nothing) {
       first_missing = {Wait::For::mbarrier, at.offset, parity, true};
     }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "machine/clock.h"
 #include "ptx/module.h"
 #include "ptx/type.h"
 
@@ -51,6 +52,9 @@ struct Op {
   ptx::Type type = ptx::Type::none;
   uint8_t kind = 0;    // what a handler distinguishes
   uint32_t flags = 0;  // likewise
+  Scope scope = Scope::none;              // of a strong access, of a fence; none: a weak access
+  bool acquires = false, releases = false;
+  bool constant = false;  // ld.global.nc
   bool guard_negated = false;
   Slot guard = kNoSlot;
   uint32_t target = 0;  // of a branch

@@ -22,6 +22,8 @@ std::string_view name_of(Finding finding) {
       return "barrier";
     case Finding::transaction:
       return "transaction";
+    case Finding::lifetime:
+      return "lifetime";
     case Finding::deadlock:
       return "deadlock";
     case Finding::register_pool:

@@ -20,6 +20,7 @@ enum class Finding : uint8_t {
   wgmma_fence,
   barrier,  // count, phase and participation of barriers and mbarriers
   transaction,
+  lifetime,     // of a CTA's shared memory: used by others before its start or after its exit
   deadlock,
   register_pool,
   trap,

@@ -20,17 +20,20 @@ Outcome copy(Warp& warp, const Op& op, uint32_t mask) {
     const Place to = find_place(warp, op, lane, ptx::Space::shared, warp.address(op, lane, 0), size, Use::write);
     const uint32_t bytes = op.sources > 2 ? warp.lanes<uint32_t>(op.src[2])[lane] : size;
     if (bytes > size) warp.fault(op, Finding::operand, format("cp.async of {} bytes reads {}", size, bytes));
+    const Engine engine{cluster.copy_agent(warp), warp.copy_count + 1, false, static_cast<int8_t>(lane)};
     std::array<uint8_t, 16> data{};
     if (bytes != 0) {
       const Place from = find_place(warp, op, lane, ptx::Space::global, warp.address(op, lane, 1), size, Use::read);
-      if (launch.options.checks) check_initialised(warp, op, from, bytes);
+      if (launch.options.checks) {
+        check_initialised(warp, op, from, bytes);
+        track_global(warp, op, warp.address(op, lane, 1), bytes, Use::read, engine);
+      }
       std::memcpy(data.data(), from.bytes, bytes);
       launch.counters.global_load_bytes += bytes;
     }
     const auto offset = static_cast<uint32_t>(to.offset);
     if (launch.options.checks) {
-      track_shared(warp, op, *to.shared_of, offset, size, Use::write, cluster.copy_agent(warp), warp.copy_count + 1,
-                   false, warp.knowledge);
+      track_shared(warp, op, *to.shared_of, offset, size, Use::write, engine);
     }
     std::memset(to.bytes, 0xff, size);
     unmark(to.marks, to.offset, size);

@@ -79,7 +79,8 @@ void each_chunk(uint32_t offset, uint32_t bytes, Swizzle swizzle, F f) {
 }
 
 /// Reads a box into `data`, with zeros or NaN outside the tensor; false: some of it had not been written by anyone.
-bool read_box(Warp& warp, const Op& op, const TensorMap& map, const Coordinates& at, std::vector<uint8_t>& data) {
+bool read_box(Warp& warp, const Op& op, const TensorMap& map, const Coordinates& at, const Engine& engine,
+              std::vector<uint8_t>& data) {
   bool initialised = true;
   const auto [first, last] = elements_inside(map, at);
   const auto bytes = static_cast<uint32_t>(last - first) * map.element_bytes;
@@ -92,6 +93,7 @@ bool read_box(Warp& warp, const Op& op, const TensorMap& map, const Coordinates&
       warp.fault(op, Finding::out_of_bounds,
                  format("the tensor map leads to {} bytes at global {:#x}, outside any allocation", bytes, address));
     }
+    if (warp.cta->launch().options.checks) track_global(warp, op, address, bytes, Use::read, engine);
     const uint64_t in_source = address - source->start;
     initialised &= all_marked(source->initialised.data(), in_source, bytes);
     std::memcpy(data.data() + offset + static_cast<uint64_t>(first) * map.element_bytes,
@@ -117,16 +119,18 @@ Outcome load_box(Warp& warp, const Op& op, uint32_t mask) {
     const uint32_t bytes = map.box_bytes();
     check_box(warp, op, to);
     const auto data = std::make_shared<std::vector<uint8_t>>(bytes);
-    const bool initialised = read_box(warp, op, map, at, *data);
     const bool multicast = op.kind != 0;
     const uint32_t ranks = multicast ? warp.lanes<uint32_t>(op.src[3])[lane] & 0xffff : 1;
+    const uint32_t first = (static_cast<uint32_t>(std::countr_zero(ranks | 0x8000)) + 1) << kRankShift;
+    const MbarrierAt first_barrier = find_mbarrier(warp, op, multicast ? (barrier & kOffsetMask) | first : barrier);
+    const bool initialised = read_box(warp, op, map, at, engine_of(first_barrier, lane), *data);
     for (uint32_t rank = 0; rank < 16; ++rank) {
       if ((ranks >> rank & 1) == 0) continue;
       const uint32_t own = (rank + 1) << kRankShift;
       uint32_t offset = 0;
       Cta& owner = find_shared(warp, op, multicast ? (to & kOffsetMask) | own : to, bytes, offset);
       const MbarrierAt completes_on = find_mbarrier(warp, op, multicast ? (barrier & kOffsetMask) | own : barrier);
-      begin_load(warp, op, owner, offset, bytes, completes_on);
+      begin_load(warp, op, owner, offset, bytes, completes_on, lane);
       cluster.later([&owner, completes_on, offset, bytes, data, initialised, swizzle = map.swizzle] {
         each_chunk(offset, bytes, swizzle, [&](uint32_t in_shared, uint32_t in_data, uint32_t size) {
           std::memcpy(owner.shared.data() + in_shared, data->data() + in_data, size);
@@ -168,9 +172,12 @@ Outcome store_box(Warp& warp, const Op& op, uint32_t mask) {
             op, Finding::out_of_bounds,
             format("the tensor map leads to {} bytes at global {:#x}, outside any allocation", row_bytes, address));
       }
+      if (warp.cta->launch().options.checks) {
+        track_global(warp, op, address, row_bytes, Use::write, bulk_writes_of(warp, lane));
+      }
       rows.push_back({target, address - target->start, in_box + static_cast<uint32_t>(begin) * map.element_bytes});
     });
-    const auto group = begin_store(warp, op, owner, offset, bytes);
+    const auto group = begin_store(warp, op, owner, offset, bytes, lane);
     cluster.later([&cluster, &owner, offset, group, row_bytes, rows = std::move(rows), swizzle = map.swizzle] {
       for (const Row& row : rows) {
         each_chunk(offset + row.in_box, row_bytes, swizzle, [&](uint32_t in_shared, uint32_t in_row, uint32_t size) {

@@ -36,6 +36,26 @@ void Warp::start(Cta& owner, uint32_t number, uint32_t lane_count) {
   knowledge.ordered.set(agent, 1);
 }
 
+void Warp::acquire(const Knowledge& news) {
+  lane_order.meet_all(news.ordered.at(agent), news.ordered.at(cta->cluster->copy_agent(*this)));
+  knowledge.join(news);
+  // What came back to this cluster by way of others.
+  if (news.elsewhere == nullptr) return;
+  const auto own = news.elsewhere->find(cta->cluster->number);
+  if (own == news.elsewhere->end()) return;
+  knowledge.ordered.join(own->second.ordered);
+  knowledge.fenced.join(own->second.fenced);
+}
+
+void Warp::meet(uint32_t mask) {
+  if (mask == live) {
+    lane_order.meet_all(time(), knowledge.ordered.at(cta->cluster->copy_agent(*this)));
+  } else {
+    lane_order.meet(time(), mask);
+  }
+  release();
+}
+
 std::string Warp::name() const {
   return format("CTA ({},{},{}) warp {}", cta->id[0], cta->id[1], cta->id[2], id);
 }
@@ -224,6 +244,7 @@ void Warp::run_fragment(size_t index, uint32_t& budget) {
       go_on = false;
     } else {
       if (checks) check_sources(op, mask);
+      if (op.gather == Gather::members) meet(mask);
       const Outcome outcome = op.run(*this, op, mask);
       for (uint32_t i = 0; i < op.results; ++i) mark_written(op.dst[i], mask);
       if (outcome == Outcome::next) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "machine/clock.h"
+#include "machine/lane_order.h"
 #include "machine/op.h"
 #include "machine/program.h"
 #include "machine/report.h"
@@ -68,6 +69,11 @@ class Warp {
   [[nodiscard]] std::string name() const;  // "CTA (0,0,0) warp 3"
   /// Marks what this warp did as handed on; later accesses are not.
   void release() { knowledge.ordered.advance(agent); }
+  /// The other side of it.
+  void acquire(const Knowledge& news);
+  /// Lanes have come together: what each of them did is before what any of them does now.
+  void meet(uint32_t mask);
+  [[nodiscard]] uint32_t time() const { return knowledge.ordered.at(agent); }
 
   Cta* cta = nullptr;
   uint32_t id = 0;  // in its CTA
@@ -76,6 +82,8 @@ class Warp {
   uint32_t carry = 0;  // the condition code register, by lane
   Wait wait;           // set by a handler that blocks
   Knowledge knowledge;
+  LaneOrder lane_order;
+  uint64_t last_flag = 0;  // what it read last (flags.cpp)
 
   // Tensor cores (wgmma.cpp)
   struct Flight {

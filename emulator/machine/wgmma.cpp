@@ -74,7 +74,12 @@ inline float element_value(Element type, uint32_t bits) {
 /// What the wgmmas of one warpgroup read, and on whose behalf.
 class Reader {
  public:
-  Reader(Cta& cta, uint32_t group, const Op& op) : warps_(&cta.warps[group * 4]), cta_(cta), op_(op) {
+  Reader(Cta& cta, uint32_t group, const Op& op)
+      : warps_(&cta.warps[group * 4]),
+        cta_(cta),
+        op_(op),
+        engine_{cta.cluster->tensor_agent(warps_[0]), warps_[0].wgmma_open, true, kNoLane},
+        together_(tracker_of(warps_[0], op, Use::read, engine_, all_)) {
     checks_ = cta.launch().options.checks;
     if (!checks_) return;
     // What all four warps read has to be known to all four.
@@ -92,17 +97,24 @@ class Reader {
         issuer.report(op_, Finding::uninitialised,
                       format("16 bytes at shared {:#x} are read before they are written", offset));
       }
-      track_shared(issuer, op_, cta_, offset, 16, Use::read, cta_.cluster->tensor_agent(warps_[0]),
-                   warps_[0].wgmma_open, true, warp < 4 ? issuer.knowledge : all_);
+      track_chunk(issuer, op_, cta_, offset,
+                  warp < 4 ? tracker_of(issuer, op_, Use::read, engine_, issuer.knowledge) : together_);
     }
     return cta_.shared.data() + offset;
+  }
+
+  /// The shadow of shared memory does not fit the nearer caches.
+  void will_read(uint32_t address) const {
+    if (address / kChunk < cta_.race.size()) __builtin_prefetch(&cta_.race[address / kChunk], 1);
   }
 
  private:
   Warp* warps_;
   Cta& cta_;
   const Op& op_;
+  Engine engine_;
   Knowledge all_;
+  Tracker together_;
   bool checks_ = false;
 };
 
@@ -110,6 +122,7 @@ class Reader {
 template <Element kType, class Set>
 void read_typed(Reader& reader, const Descriptor& d, bool transposed, uint32_t rows, bool by_warp, Set set) {
   constexpr uint32_t size = kType >= kE4m3 ? 1 : 2, per_chunk = 16 / size;
+  constexpr uint32_t kAhead = 8;
   const auto value = [&](const uint8_t* bytes, uint32_t i) {
     uint16_t bits = 0;
     std::memcpy(&bits, bytes + i * size, size);
@@ -118,6 +131,7 @@ void read_typed(Reader& reader, const Descriptor& d, bool transposed, uint32_t r
   if (!transposed) {
     for (uint32_t row = 0; row < rows; ++row) {
       for (uint32_t byte = 0; byte < 32; byte += 16) {
+        reader.will_read(chunk_along_k(d, row + kAhead, byte));
         const uint8_t* const bytes = reader.chunk(chunk_along_k(d, row, byte), by_warp ? row / 16 : 4);
         for (uint32_t i = 0; i < per_chunk; ++i) set(row, byte / size + i, value(bytes, i));
       }
@@ -126,6 +140,7 @@ void read_typed(Reader& reader, const Descriptor& d, bool transposed, uint32_t r
   }
   for (uint32_t k = 0; k < 16; ++k) {
     for (uint32_t row = 0; row < rows; row += 8) {
+      reader.will_read(chunk_along_rows(d, row + 8 * kAhead, k));
       const uint8_t* const bytes = reader.chunk(chunk_along_rows(d, row, k), by_warp ? row / 16 : 4);
       for (uint32_t i = 0; i < 8; ++i) set(row + i, k, value(bytes, i));
     }

@@ -145,6 +145,9 @@ typedef struct flash_mla_plan_spec {
   flash_mla_mask mask;
   int32_t num_workers; /* 1 to 1024; 0: flash_mla_default_num_workers() */
   const char* backend; /* as flash_mla_find_backend() takes it */
+  /* CUDA backends, not 0: lengths are read on the device, each time by flash_mla_plan_on_device(); seqlens is not
+   * looked at. Not for ragged q or batch-invariant plans, and for at most 256 workers. */
+  int32_t lengths_on_device;
 } flash_mla_plan_spec;
 
 /* The split of one batch for one backend. Any number of decode calls may use it at the same time. */
@@ -166,6 +169,14 @@ FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_plan_remake(flash_m
  * need no upload, which then does nothing. Errors: INVALID_ARGUMENT, DEVICE_ERROR. */
 FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_plan_upload(const flash_mla_plan* plan, void* workspace,
                                                                          size_t workspace_size, void* stream);
+
+/* The same for plans with lengths_on_device, from `seqlens` [b] in the device's memory: one launch in the stream's
+ * order, no allocation and no synchronisation, so that a captured graph plans anew in every replay. Negative lengths
+ * count as 0. Errors: INVALID_ARGUMENT, DEVICE_ERROR. */
+FLASH_MLA_API FLASH_MLA_NODISCARD flash_mla_status flash_mla_plan_on_device(const flash_mla_plan* plan,
+                                                                            const flash_mla_const_tensor* seqlens,
+                                                                            void* workspace, size_t workspace_size,
+                                                                            void* stream);
 
 /* Bytes of workspace that a decode call with this plan needs, aligned to FLASH_MLA_WORKSPACE_ALIGNMENT bytes; 0 is
  * possible. These and the next calls take a null plan for one without work: 0, or "". */

@@ -49,6 +49,9 @@ struct PlanSpec {
   const int32_t* cu_seqlens_q = nullptr;  ///< [b + 1] for ragged q: sequence i owns query rows cu[i] to cu[i + 1]
   Mask mask;
   PlanMode mode = PlanMode::standard;
+  /// CUDA backends: lengths are read on the device, each time by Plan::plan_on_device(); seqlens is not looked at. Not
+  /// for ragged q or batch-invariant plans, and for at most 256 workers.
+  bool lengths_on_device = false;
   int num_workers = 0;       ///< workers to balance for, 1 to 1024; 0 means default_num_workers(), or a GPU's SMs
   std::string_view backend;  ///< a name from backends(); empty: $FLASH_MLA_BACKEND if set, else the best usable one
 };
@@ -72,10 +75,16 @@ class FLASH_MLA_API Plan {
   /// and workspace; the workspace keeps it until it is used with another plan. The plan may be made anew once the copy
   /// is done. Others need no upload, which then does nothing. Errors: invalid_argument (workspace), device_error.
   [[nodiscard]] Status upload(void* workspace, size_t workspace_size, void* stream) const;
+  /// The same for plans with lengths_on_device, from `seqlens` [b] int32 in the device's memory: one launch in the
+  /// stream's order, no allocation and no synchronisation, so that a captured graph plans anew in every replay.
+  /// Negative lengths count as 0. Errors: invalid_argument, device_error.
+  [[nodiscard]] Status plan_on_device(const ConstTensor& seqlens, void* workspace, size_t workspace_size,
+                                      void* stream) const;
 
   [[nodiscard]] const char* backend() const;
   [[nodiscard]] int num_workers() const;
-  /// Independent pieces of work, and how many of those are parts of a split sequence that need merging.
+  /// Independent pieces of work, and how many of those are parts of a split sequence that need merging. 0 where the
+  /// device plans.
   [[nodiscard]] int64_t num_units() const;
   [[nodiscard]] int64_t num_split_units() const;
 

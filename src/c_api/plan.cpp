@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "c_api/guard.h"
+#include "c_api/tensor.h"
 
 namespace flash_mla::c_api {
 
@@ -28,6 +29,7 @@ PlanSpec convert_spec(const flash_mla_plan_spec& spec) {
   result.cu_seqlens_q = spec.cu_seqlens_q;
   result.mask = to_cpp(spec.mask);
   result.mode = static_cast<PlanMode>(spec.mode);
+  result.lengths_on_device = spec.lengths_on_device != 0;
   result.num_workers = spec.num_workers;
   result.backend = spec.backend == nullptr ? "" : spec.backend;
   return result;
@@ -78,6 +80,13 @@ flash_mla_status flash_mla_plan_upload(const flash_mla_plan* plan, void* workspa
                                        void* stream) {
   if (plan == nullptr) return report_null("plan is null");
   return guard([&] { return plan->plan.upload(workspace, workspace_size, stream); });
+}
+
+flash_mla_status flash_mla_plan_on_device(const flash_mla_plan* plan, const flash_mla_const_tensor* seqlens,
+                                          void* workspace, size_t workspace_size, void* stream) {
+  if (plan == nullptr) return report_null("plan is null");
+  if (seqlens == nullptr) return report_null("seqlens is null");
+  return guard([&] { return plan->plan.plan_on_device(to_cpp(*seqlens), workspace, workspace_size, stream); });
 }
 
 size_t flash_mla_plan_workspace_size(const flash_mla_plan* plan) {

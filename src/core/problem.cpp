@@ -135,8 +135,7 @@ Status read_arrays(const DecodeArgs& args, int64_t d_v, bool require_out, Proble
   }
   FLASH_MLA_RETURN_IF_ERROR(check_array(args.page_table, {"page_table", "[b, max_pages]", {shape.batch, kAny}}));
   FLASH_MLA_RETURN_IF_ERROR(check_dtype(args.page_table, "page_table", DType::int32));
-  FLASH_MLA_RETURN_IF_ERROR(check_array(args.seqlens, {"seqlens", "[b]", {shape.batch}}));
-  FLASH_MLA_RETURN_IF_ERROR(check_dtype(args.seqlens, "seqlens", DType::int32));
+  FLASH_MLA_RETURN_IF_ERROR(check_seqlens(args.seqlens, shape.batch));
   problem.max_pages = args.page_table.shape[1];
   FLASH_MLA_RETURN_IF_ERROR(read_out(args, require_out, problem));
 
@@ -149,6 +148,11 @@ Status read_arrays(const DecodeArgs& args, int64_t d_v, bool require_out, Proble
   problem.page_table = args.page_table;
   problem.seqlens = args.seqlens;
   return {};
+}
+
+Status check_seqlens(const ConstTensor& seqlens, int64_t batch) {
+  FLASH_MLA_RETURN_IF_ERROR(check_array(seqlens, {"seqlens", "[b]", {batch}}));
+  return check_dtype(seqlens, "seqlens", DType::int32);
 }
 
 Status check_lengths(const ConstTensor& seqlens, const ConstTensor& cu_seqlens_q, int64_t h_q) {

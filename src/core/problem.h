@@ -57,6 +57,9 @@ Status check_shape(const DecodeShape& shape, bool ragged);
 /// `out` and `lse` are checked where present (`require_out`: out must be).
 Status read_arrays(const DecodeArgs& args, int64_t d_v, bool require_out, Problem& problem);
 
+/// The shape and dtype of seqlens.
+Status check_seqlens(const ConstTensor& seqlens, int64_t batch);
+
 /// Lengths are 0 or more; cu_seqlens_q (absent for a uniform batch) starts at 0, never falls, and gives no sequence
 /// more than 2^31 - 1 query rows.
 Status check_lengths(const ConstTensor& seqlens, const ConstTensor& cu_seqlens_q, int64_t h_q);

@@ -200,10 +200,7 @@ Status decode(const PlanState& plan, const Problem& problem, const DecodeArgs& a
   const Result<Current> found = current();
   if (!found.ok()) return found.status();
   const Current& here = found.value();
-  if (here.device != plan.device.device) {
-    return core::error(StatusCode::plan_mismatch, "plan was made on device {}, this call is on device {}; plan again",
-                       plan.device.device, here.device);
-  }
+  FLASH_MLA_RETURN_IF_ERROR(check_device(here, plan.device.device));
   if (problem.num_pages > kLargest32) {
     return core::error(StatusCode::unsupported, "k_cache has {} pages: sm90 takes at most {}", problem.num_pages,
                        kLargest32);

@@ -22,8 +22,8 @@ Status bind_plan(const DecodeShape& shape, int& num_workers, int& device);
 /// Copies the plan's tables to the workspace, in the stream's order.
 Status upload(const internal::PlanState& plan, void* workspace, void* stream);
 
-/// Launches the kernels of a checked call. Errors: unsupported (strides that tensor maps cannot have), plan_mismatch
-/// (another device), device_error.
+/// Launches the kernels of a checked call. Errors: unsupported (too many pages), plan_mismatch (another device),
+/// device_error.
 Status decode(const internal::PlanState& plan, const core::Problem& problem, const DecodeArgs& args);
 
 }  // namespace flash_mla::cuda

@@ -80,6 +80,12 @@ Result<Current> current() {
   return current;
 }
 
+Status check_device(const Current& current, Device planned) {
+  if (current.device == planned) return {};
+  return core::error(StatusCode::plan_mismatch, "plan was made on device {}, this call is on device {}; plan again",
+                     planned, current.device);
+}
+
 Result<int> num_sms(const Current& current) {
   const Driver& driver = *current.driver;
   bool fits = false;

@@ -18,6 +18,9 @@ struct Current {
 /// thread has no current context), device_error.
 Result<Current> current();
 
+/// Errors: plan_mismatch, where a plan was made on another device.
+Status check_device(const Current& current, Device planned);
+
 /// The streaming multiprocessors of a device that can run the kernels. Errors: unsupported (another architecture),
 /// device_error.
 Result<int> num_sms(const Current& current);

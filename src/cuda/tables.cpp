@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "dispatch/plan_state.h"
+#include "plan/wrap.h"
+#include "sm90/unit.h"
 
 namespace flash_mla::cuda {
 
@@ -14,79 +16,85 @@ using internal::RowBlock;
 
 constexpr int64_t kAlignment = static_cast<int64_t>(kWorkspaceAlignment);
 
-/// [begin, end) of the visible keys of a block, as keys of its sequence: sinks apart where the piece has any.
-void set_keys(const core::KeyRange& keys, int64_t begin, int64_t end, sm90::Unit& unit) {
-  const int64_t shift = keys.window_begin - keys.sink_end;
-  const int64_t sinks_end = std::min(end, keys.sink_end);
-  const int64_t rest_begin = std::max(begin, keys.sink_end);
-  int range = 0;
-  if (begin < sinks_end) {
-    unit.begin[range] = static_cast<int32_t>(begin);
-    unit.end[range++] = static_cast<int32_t>(sinks_end);
-  }
-  if (rest_begin < end) {
-    unit.begin[range] = static_cast<int32_t>(rest_begin + shift);
-    unit.end[range] = static_cast<int32_t>(end + shift);
-  }
-}
-
-int32_t first_token(const PlanState& plan, int32_t sequence) {
-  return plan.ragged ? plan.cu_seqlens_q[sequence] : 0;
-}
-
-sm90::Unit unit_of(const PlanState& plan, const plan::Unit& piece) {
-  const RowBlock& block = plan.blocks[piece.item];
-  sm90::Unit unit{};
-  unit.sequence = block.sequence;
-  unit.kv_head = block.kv_head;
-  unit.first_token = first_token(plan, block.sequence);
-  unit.s_q =
-      plan.ragged ? plan.cu_seqlens_q[block.sequence + 1] - unit.first_token : static_cast<int32_t>(plan.shape.s_q);
-  unit.s_k = plan.seqlens[block.sequence];
-  unit.row_begin = block.row_begin;
-  unit.row_count = block.row_count;
-  set_keys(block.keys, piece.begin, piece.end, unit);
-  unit.partial_row = block.first_partial < 0 ? -1 : block.first_partial + int64_t{piece.split} * block.row_count;
-  return unit;
-}
-
-sm90::Merge merge_of(const PlanState& plan, int32_t index) {
+sm90::RowBlock block_of(const PlanState& plan, int32_t index) {
   const RowBlock& block = plan.blocks[index];
-  return {block.sequence,     block.kv_head,   first_token(plan, block.sequence),
-          block.row_begin,    block.row_count, plan.schedule.num_splits[index],
-          block.first_partial};
+  const int32_t first_token = plan.ragged ? plan.cu_seqlens_q[block.sequence] : 0;
+  const int32_t s_q =
+      plan.ragged ? plan.cu_seqlens_q[block.sequence + 1] - first_token : static_cast<int32_t>(plan.shape.s_q);
+  return {block.sequence,  block.kv_head, first_token,        s_q, plan.seqlens[block.sequence], block.row_begin,
+          block.row_count, block.keys,    block.first_partial};
+}
+
+/// Hands out aligned pieces of the workspace.
+struct Room {
+  int64_t size = 0;
+
+  template <class T>
+  int64_t take(int64_t count) {
+    const int64_t offset = size;
+    size += (count * static_cast<int64_t>(sizeof(T)) + kAlignment - 1) / kAlignment * kAlignment;
+    return offset;
+  }
+};
+
+void lay_out_tables(int64_t num_units, int64_t num_merges, int64_t num_parts, Room& room, DeviceLayout& layout) {
+  layout.units = room.take<sm90::Unit>(num_units);
+  layout.merges = room.take<sm90::Merge>(num_merges);
+  layout.part_begin = room.take<int32_t>(num_parts);
+  layout.tables = room.size;
+}
+
+void lay_out_partials(int64_t rows, int64_t d_v, Room& room, DeviceLayout& layout) {
+  layout.partial_out = room.take<float>(rows * d_v);
+  layout.partial_lse = room.take<float>(rows);
 }
 
 }  // namespace
 
+void make_room(const PlanState& plan, int64_t rows_per_block, DevicePlan& device) {
+  const DecodeShape& shape = plan.shape;
+  const int64_t rows = shape.s_q * (shape.h_q / shape.h_kv);
+  const int64_t parts = plan.num_workers;
+  device.rows_per_block = static_cast<int32_t>(rows_per_block);
+  device.row_blocks = static_cast<int32_t>(rows == 0 ? 0 : (rows + rows_per_block - 1) / rows_per_block);
+  const int64_t items = shape.batch * shape.h_kv * device.row_blocks;
+  device.num_merges = static_cast<int32_t>(std::min(items, parts));  // a part cuts one item at most
+  device.tables.clear();
+  DeviceLayout& layout = device.layout;
+  Room room;
+  const int64_t units = plan::most_wrap_units(items, parts);
+  lay_out_tables(units, device.num_merges, parts + 1, room, layout);
+  layout.quanta = room.take<int32_t>(items);
+  layout.order = room.take<int32_t>(items);
+  layout.loads = room.take<int64_t>(parts * sm90::kPlanThreads);
+  layout.planned = room.take<sm90::PlannedUnit>(units);
+  layout.items = room.take<sm90::PlannedItem>(items);
+  lay_out_partials(plan::most_wrap_pieces(parts) * rows_per_block, shape.d_v, room, layout);
+  layout.size = items == 0 ? 0 : room.size;
+}
+
 void make_tables(const PlanState& plan, DevicePlan& device) {
   DeviceLayout& layout = device.layout;
-  int64_t size = 0;
-  const auto take = [&size](int64_t bytes) {
-    const int64_t offset = size;
-    size += (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    return offset;
-  };
+  Room room;
   const auto num_units = static_cast<int64_t>(plan.schedule.units.size());
   const auto num_merges = static_cast<int64_t>(plan.split_blocks.size());
   const auto num_parts = static_cast<int64_t>(plan.schedule.part_begin.size());
-  layout.units = take(num_units * static_cast<int64_t>(sizeof(sm90::Unit)));
-  layout.merges = take(num_merges * static_cast<int64_t>(sizeof(sm90::Merge)));
-  layout.part_begin = take(num_parts * static_cast<int64_t>(sizeof(int32_t)));
-  layout.tables = size;
-  layout.partial_out = take(plan.partial_rows * plan.shape.d_v * static_cast<int64_t>(sizeof(float)));
-  layout.partial_lse = take(plan.partial_rows * static_cast<int64_t>(sizeof(float)));
-  layout.size = num_units == 0 ? 0 : size;
+  lay_out_tables(num_units, num_merges, num_parts, room, layout);
+  lay_out_partials(plan.partial_rows, plan.shape.d_v, room, layout);
+  layout.size = num_units == 0 ? 0 : room.size;
 
   device.num_merges = static_cast<int32_t>(num_merges);
+  device.rows_per_block = device.row_blocks = 0;
   device.tables.assign(static_cast<size_t>(layout.tables), 0);
   char* const tables = device.tables.data();
   for (int64_t i = 0; i < num_units; ++i) {
-    const sm90::Unit unit = unit_of(plan, plan.schedule.units[i]);
+    const plan::Unit& piece = plan.schedule.units[i];
+    const sm90::Unit unit = sm90::make_unit(block_of(plan, piece.item), piece.split, piece.begin, piece.end);
     std::memcpy(tables + layout.units + i * static_cast<int64_t>(sizeof(unit)), &unit, sizeof(unit));
   }
   for (int64_t i = 0; i < num_merges; ++i) {
-    const sm90::Merge merge = merge_of(plan, plan.split_blocks[i]);
+    const int32_t block = plan.split_blocks[i];
+    const sm90::Merge merge = sm90::make_merge(block_of(plan, block), plan.schedule.num_splits[block]);
     std::memcpy(tables + layout.merges + i * static_cast<int64_t>(sizeof(merge)), &merge, sizeof(merge));
   }
   std::memcpy(tables + layout.part_begin, plan.schedule.part_begin.data(), num_parts * sizeof(int32_t));

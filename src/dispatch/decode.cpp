@@ -8,6 +8,7 @@
 #include "core/problem.h"
 #include "cuda/contents.h"
 #include "cuda/decode.h"
+#include "cuda/plan_on_device.h"
 #include "dispatch/executor.h"
 #include "dispatch/plan_state.h"
 #include "dispatch/tuning.h"
@@ -57,7 +58,7 @@ Status check_against_plan(const PlanState& plan, const Problem& problem) {
 /// Of arrays in host memory.
 Status check_contents(const PlanState& plan, const Problem& problem) {
   const int64_t batch = problem.shape.batch;
-  for (int64_t i = 0; i < batch; ++i) {
+  for (int64_t i = 0; i < batch && !plan.planned_on_device(); ++i) {
     if (plan.seqlens[i] != problem.s_k(i)) {
       return core::error(StatusCode::plan_mismatch, "plan was made for seqlens[{}] = {}, this call has {}; plan again",
                          i, plan.seqlens[i], problem.s_k(i));
@@ -253,8 +254,17 @@ class Run {
 Status Plan::upload(void* workspace, size_t workspace_size, void* stream) const {
   if (!state_->backend->info.on_cuda) return {};
   FLASH_MLA_RETURN_IF_ERROR(check_workspace(*state_, workspace, workspace_size));
-  if (state_->schedule.units.empty()) return {};
+  if (state_->planned_on_device()) return core::invalid("the plan has lengths_on_device; call plan_on_device()");
+  if (!state_->has_work()) return {};
   return cuda::upload(*state_, workspace, stream);
+}
+
+Status Plan::plan_on_device(const ConstTensor& seqlens, void* workspace, size_t workspace_size, void* stream) const {
+  if (!state_->planned_on_device()) return core::invalid("the plan was made without lengths_on_device");
+  FLASH_MLA_RETURN_IF_ERROR(core::check_seqlens(seqlens, state_->shape.batch));
+  FLASH_MLA_RETURN_IF_ERROR(check_workspace(*state_, workspace, workspace_size));
+  if (!state_->has_work()) return {};
+  return cuda::plan_on_device(*state_, seqlens, workspace, stream);
 }
 
 Status decode(const Plan& plan, const DecodeArgs& args) {
@@ -269,7 +279,7 @@ Status decode(const Plan& plan, const DecodeArgs& args) {
   if (args.executor != nullptr && args.executor->parallel_for == nullptr) {
     return core::invalid("executor.parallel_for is null; expected a function, or no executor");
   }
-  if (state.schedule.units.empty()) return {};
+  if (!state.has_work()) return {};
   if (on_cuda) return cuda::decode(state, problem, args);
 
   Run run(state, problem, args.workspace);

@@ -7,6 +7,7 @@
 #include "core/problem.h"
 #include "cuda/contents.h"
 #include "cuda/decode.h"
+#include "cuda/plan_on_device.h"
 #include "dispatch/plan_state.h"
 #include "dispatch/tuning.h"
 
@@ -32,6 +33,7 @@ Status check_spec(const PlanSpec& spec) {
   if (spec.num_workers < 0 || spec.num_workers > kMaxWorkers) {
     return core::invalid("num_workers = {}; expected 0 (default) to {}", spec.num_workers, kMaxWorkers);
   }
+  if (spec.lengths_on_device) return {};
   const int64_t batch = spec.shape.batch;
   if (batch > 0 && spec.seqlens == nullptr) return core::invalid("seqlens is null; expected [b] with b = {}", batch);
   ConstTensor cu_seqlens_q;
@@ -141,6 +143,17 @@ struct Runner {
   int device = 0;  ///< of CUDA
 };
 
+/// Of a plan that is made anew where the device will plan.
+void forget_lengths(PlanState& state) {
+  state.seqlens.clear();
+  state.blocks.clear();
+  state.items.clear();
+  state.split_blocks.clear();
+  state.schedule.units.clear();
+  state.schedule.num_splits.clear();
+  state.partial_rows = 0;
+}
+
 void fill(const PlanSpec& spec, const Runner& runner, PlanState& state) {
   const dispatch::Backend* backend = runner.backend;
   const DecodeShape& shape = spec.shape;
@@ -153,8 +166,14 @@ void fill(const PlanSpec& spec, const Runner& runner, PlanState& state) {
   state.backend = backend;
   state.device.device = runner.device;
   state.device.checks_contents = backend->info.on_cuda && cuda::checking_is_asked_for();
-  state.seqlens.assign(spec.seqlens, spec.seqlens + shape.batch);
   state.cu_seqlens_q.clear();
+  if (spec.lengths_on_device) {
+    forget_lengths(state);
+    const int64_t rows = shape.s_q * (shape.h_q / shape.h_kv);
+    return cuda::make_room(
+        state, rows_per_block(std::max<int64_t>(1, rows), dispatch::tiling_of(shape, true).most_rows), state.device);
+  }
+  state.seqlens.assign(spec.seqlens, spec.seqlens + shape.batch);
   if (state.ragged) state.cu_seqlens_q.assign(spec.cu_seqlens_q, spec.cu_seqlens_q + shape.batch + 1);
 
   const bool on_cuda = backend->info.on_cuda;
@@ -188,12 +207,19 @@ Result<Runner> check(const PlanSpec& spec) {
   if (!chosen.ok()) return chosen.status();
   Runner runner{chosen.value(), spec.num_workers, 0};
   const bool on_cuda = runner.backend->info.on_cuda;
+  if (spec.lengths_on_device && !on_cuda) {
+    return core::error(StatusCode::unsupported, "lengths_on_device is true: backend {} reads lengths on the host",
+                       runner.backend->info.name);
+  }
   FLASH_MLA_RETURN_IF_ERROR(check_block_count(spec, dispatch::tiling_of(spec.shape, on_cuda).most_rows));
   if (on_cuda) {
     FLASH_MLA_RETURN_IF_ERROR(cuda::check_shape(spec.shape));
     DecodeShape shape = spec.shape;
     if (spec.cu_seqlens_q != nullptr) shape.s_q = 0;
     FLASH_MLA_RETURN_IF_ERROR(cuda::bind_plan(shape, runner.num_workers, runner.device));
+    if (spec.lengths_on_device) {
+      FLASH_MLA_RETURN_IF_ERROR(cuda::check_planned_on_device(spec, runner.num_workers));
+    }
   } else if (runner.num_workers == 0) {
     runner.num_workers = default_num_workers();
   }

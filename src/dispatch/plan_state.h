@@ -53,6 +53,8 @@ struct PlanState {
   WorkspaceLayout workspace;
   cuda::DevicePlan device;  ///< of a CUDA backend
 
+  [[nodiscard]] bool planned_on_device() const { return device.rows_per_block > 0; }
+  [[nodiscard]] bool has_work() const { return planned_on_device() ? device.layout.size > 0 : !schedule.units.empty(); }
   [[nodiscard]] int64_t workspace_size() const { return backend->info.on_cuda ? device.layout.size : workspace.size; }
 };
 

@@ -2,6 +2,7 @@
 #include "sm90/decode.cuh"
 #include "sm90/few_rows.cuh"
 #include "sm90/merge.cuh"
+#include "sm90/plan.cuh"
 
 namespace flash_mla::sm90 {
 
@@ -26,6 +27,12 @@ namespace flash_mla::sm90 {
   FLASH_MLA_FEW_ROWS(name, element, d, d_v, 8)    \
   FLASH_MLA_FEW_ROWS(name, element, d, d_v, 16)   \
   FLASH_MLA_FEW_ROWS(name, element, d, d_v, 32)
+
+extern "C" __global__ void __launch_bounds__(kPlanThreads)
+    flash_mla_sm90_plan(const __grid_constant__ PlanParams params) {
+  __shared__ PlanMemory memory;
+  Planner(params, memory).run();
+}
 
 FLASH_MLA_MERGE(bf16, bfloat16)
 

@@ -33,6 +33,7 @@ inline constexpr int kTileKeys = 64;
 inline constexpr int kChunkColumns = 64;
 
 inline constexpr int kDecodeThreads = 384;  // two warpgroups that multiply, one that loads
+inline constexpr int kPlanThreads = 256;    // a target each
 inline constexpr int kMergeThreads = 256;
 inline constexpr int kMergeRows = kMergeThreads / 32;  // a row a warp
 inline constexpr int kMergeBlocks = kTileRows / kMergeRows;
@@ -41,6 +42,11 @@ inline constexpr int kMergeBlocks = kTileRows / kMergeRows;
 inline constexpr int kFewRows[] = {8, 16, 32};
 inline constexpr int kFewRowsThreads = 256;  // a warpgroup that multiplies, one that brings keys
 inline constexpr int64_t kMaxShared = 232448;
+
+inline constexpr const char* kPlanKernel = "flash_mla_sm90_plan";
+/// Parts that the planner on the device plans for, and items up to which it takes them dearest first.
+inline constexpr int kMostPlannedParts = 256;
+inline constexpr int kMostSortedItems = 4096;
 
 enum class Element : int32_t { bfloat16 = 0, float16 = 1 };
 
@@ -231,6 +237,41 @@ struct MergeParams {
   const float* partial_lse;
   int32_t d_v;
   int32_t reserved;
+};
+
+/// A unit that the planner has placed.
+struct PlannedUnit {
+  int32_t item, split, begin, count;  ///< quanta of kTileKeys
+  int32_t part, index_in_part;
+};
+/// What becomes of an item.
+struct PlannedItem {
+  int32_t num_splits;
+  int32_t merge;  ///< -1: it is not split
+  int64_t first_partial;
+};
+
+/// The planner: grid (1, 1, 1), block (kPlanThreads, 1, 1), no dynamic shared memory. Items are the row blocks of all
+/// sequences and KV heads: number (sequence * h_kv + head) * row_blocks + block.
+struct PlanParams {
+  const int32_t* seqlens;
+  int64_t seqlens_stride;
+  int64_t window, sinks;
+  int64_t unit_cost, split_cost, quantum_cost;  ///< nanoseconds
+  int32_t causal;
+  int32_t batch, s_q, h_kv, group;
+  int32_t rows_per_block, row_blocks;
+  int32_t num_parts, num_merges;
+  // What decode and merge read: [items + parts], [parts + 1], [num_merges]
+  Unit* units;
+  int32_t* part_begin;
+  Merge* merges;
+  // Scratch.
+  int32_t* quanta;       ///< [items]
+  int32_t* order;        ///< [items] dearest first
+  int64_t* loads;        ///< [parts][kPlanThreads]
+  PlannedUnit* planned;  ///< [items + parts]
+  PlannedItem* items;    ///< [items]
 };
 
 }  // namespace flash_mla::sm90

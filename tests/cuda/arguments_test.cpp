@@ -188,6 +188,10 @@ TEST(CudaInC, PlansUploadNothingOnTheProcessor) {
   flash_mla_plan* plan = nullptr;
   ASSERT_EQ(flash_mla_plan_create(&spec, &plan), FLASH_MLA_OK) << flash_mla_last_error();
   EXPECT_EQ(flash_mla_plan_upload(plan, nullptr, 0, nullptr), FLASH_MLA_OK);
+  EXPECT_EQ(flash_mla_plan_on_device(plan, nullptr, nullptr, 0, nullptr), FLASH_MLA_INVALID_ARGUMENT);
+  const flash_mla_const_tensor none = {};
+  EXPECT_EQ(flash_mla_plan_on_device(plan, &none, nullptr, 0, nullptr), FLASH_MLA_INVALID_ARGUMENT);
+  EXPECT_STREQ(flash_mla_last_error(), "the plan was made without lengths_on_device");
   flash_mla_plan_destroy(plan);
   EXPECT_EQ(flash_mla_plan_upload(nullptr, nullptr, 0, nullptr), FLASH_MLA_INVALID_ARGUMENT);
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "dispatch/plan_state.h"
+
 namespace flash_mla::test {
 
 namespace {
@@ -55,7 +57,10 @@ Status DeviceCall::run(const Plan& plan, Output& output) {
   call.lse.data = lse.data();
   call.workspace = workspace.data();
   call.workspace_size = workspace.size();
-  if (const Status status = plan.upload(call.workspace, call.workspace_size, nullptr); !status.ok()) return status;
+  const Status planned = plan.state().planned_on_device()
+                             ? plan.plan_on_device(call.seqlens, call.workspace, call.workspace_size, nullptr)
+                             : plan.upload(call.workspace, call.workspace_size, nullptr);
+  if (!planned.ok()) return planned;
   if (const Status status = decode(plan, call); !status.ok()) return status;
   if (const Status status = cuda_synchronize(nullptr); !status.ok()) return status;
   out.copy_back(output.out.view().data);

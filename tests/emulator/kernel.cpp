@@ -62,12 +62,12 @@ std::optional<ptx::Error> Kernel::load(const std::string& text, const std::strin
   return ptx::Error{0, "there is no kernel " + name};
 }
 
-Result Kernel::run() {
+Result Kernel::run(machine::Prerequisites* stream) {
   Result result;
   result.refusal = refusal_;
   if (program_ == nullptr) return result;
   machine::Reports reports;
-  result.counters = machine::run(*program_, shape, parameters_, memory, options, reports);
+  result.counters = machine::run(*program_, shape, parameters_, memory, options, reports, stream);
   result.reports = reports.all();
   return result;
 }

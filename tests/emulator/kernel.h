@@ -55,7 +55,8 @@ class Kernel {
     const machine::Parameter& parameter = program_->parameters.at(next_++);
     std::memcpy(parameters_.data() + parameter.offset, &value, sizeof(T));
   }
-  Result run();
+  /// `stream`: as machine::run() has it.
+  Result run(machine::Prerequisites* stream = nullptr);
 
   machine::LaunchShape shape;
   machine::Options options;
