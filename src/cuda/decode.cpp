@@ -5,7 +5,7 @@
 #include <limits>
 #include <numbers>
 
-#include "cuda/device.h"
+#include "cuda/launch.h"
 #include "dispatch/plan_state.h"
 
 namespace flash_mla::cuda {
@@ -113,20 +113,6 @@ sm90::DecodeParams decode_params(const PlanState& plan, const Problem& problem, 
   return params;
 }
 
-struct Launch {
-  unsigned grid[2];
-  unsigned threads;
-  uint32_t shared_bytes;
-  bool overlaps;  ///< may start before what is in front of it in the stream is done
-};
-
-Status launch(const Current& current, Function function, const Launch& how, Stream stream, void** arguments) {
-  const LaunchAttribute overlaps{LaunchAttributeId::programmatic_stream_serialization, 0, 1, {}};
-  const LaunchConfig config{{how.grid[0], how.grid[1], 1}, {how.threads, 1, 1}, how.shared_bytes, stream, &overlaps,
-                            how.overlaps ? 1U : 0U};
-  return check(*current.driver, current.driver->launch(&config, function, arguments, nullptr), "cuLaunchKernelEx");
-}
-
 Status merge(const Current& current, const PlanState& plan, const sm90::DecodeParams& decoded, const char* workspace,
              Stream stream) {
   const Result<Function> kernel = function(current, sm90::merge_kernel_name(element_of(plan.shape.dtype)), 0);
@@ -139,12 +125,10 @@ Status merge(const Current& current, const PlanState& plan, const sm90::DecodePa
   params.d_v = static_cast<int32_t>(plan.shape.d_v);
   void* arguments[] = {&params};
   const auto merges = static_cast<unsigned>(plan.device.num_merges);
-  return launch(current, kernel.value(),
-                {.grid = {merges, sm90::merge_blocks(rows_of(plan.shape))},
-                 .threads = sm90::kMergeThreads,
-                 .shared_bytes = 0,
-                 .overlaps = true},
-                stream, arguments);
+  return launch(
+      current, kernel.value(),
+      {.grid = {merges, sm90::merge_blocks(rows_of(plan.shape))}, .threads = sm90::kMergeThreads, .overlaps = true},
+      stream, arguments);
 }
 
 }  // namespace
@@ -218,8 +202,7 @@ Status decode(const PlanState& plan, const Problem& problem, const DecodeArgs& a
   FLASH_MLA_RETURN_IF_ERROR(launch(here, kernel.value(),
                                    {.grid = {static_cast<unsigned>(plan.num_workers), 1},
                                     .threads = static_cast<unsigned>(chosen.threads),
-                                    .shared_bytes = shared_bytes,
-                                    .overlaps = false},
+                                    .shared_bytes = shared_bytes},
                                    stream, arguments));
   return plan.device.num_merges == 0 ? Status{} : merge(here, plan, params, workspace, stream);
 }

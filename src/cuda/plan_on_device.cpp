@@ -1,8 +1,9 @@
 #include "cuda/plan_on_device.h"
 
+#include <algorithm>
 #include <cmath>
 
-#include "cuda/device.h"
+#include "cuda/launch.h"
 #include "dispatch/plan_state.h"
 #include "dispatch/tuning.h"
 
@@ -78,11 +79,7 @@ Status plan_on_device(const PlanState& plan, const ConstTensor& seqlens, void* w
   if (!kernel.ok()) return kernel.status();
   sm90::PlanParams params = plan_params(plan, seqlens, workspace);
   void* arguments[] = {&params};
-  const Driver& driver = *found.value().driver;
-  return check(driver,
-               driver.launch(kernel.value(), 1, 1, 1, sm90::kPlanThreads, 1, 1, 0, static_cast<Stream>(stream),
-                             arguments, nullptr),
-               "cuLaunchKernel");
+  return launch(found.value(), kernel.value(), {.threads = sm90::kPlanThreads}, static_cast<Stream>(stream), arguments);
 }
 
 }  // namespace flash_mla::cuda
