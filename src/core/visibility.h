@@ -16,8 +16,12 @@ struct KeyRange {
 
   [[nodiscard]] constexpr int64_t size() const { return sink_end + (end - window_begin); }
   /// The index-th visible key, index in [0, size()).
-  [[nodiscard]] constexpr int64_t key(int64_t index) const { return index < sink_end ? index : index - sink_end + window_begin; }
-  [[nodiscard]] constexpr bool contains(int64_t key) const { return key < sink_end || (key >= window_begin && key < end); }
+  [[nodiscard]] constexpr int64_t key(int64_t index) const {
+    return index < sink_end ? index : index - sink_end + window_begin;
+  }
+  [[nodiscard]] constexpr bool contains(int64_t key) const {
+    return key < sink_end || (key >= window_begin && key < end);
+  }
 };
 
 /// Keys that query tokens first to last (inclusive, of s_q) of a sequence with s_k keys see, taken together.

@@ -125,10 +125,11 @@ Status merge(const Current& current, const PlanState& plan, const sm90::DecodePa
   params.d_v = static_cast<int32_t>(plan.shape.d_v);
   void* arguments[] = {&params};
   const auto merges = static_cast<unsigned>(plan.device.num_merges);
-  return launch(
-      current, kernel.value(),
-      {.grid = {merges, sm90::merge_blocks(rows_of(plan.shape))}, .threads = sm90::kMergeThreads, .overlaps = true},
-      stream, arguments);
+  return launch(current, kernel.value(),
+                {.grid = {merges, sm90::merge_blocks(rows_of(plan.shape), plan.shape.d_v)},
+                 .threads = sm90::kMergeThreads,
+                 .overlaps = true},
+                stream, arguments);
 }
 
 }  // namespace

@@ -265,6 +265,8 @@ struct Decode {
         value_unit(unit);
       }
     }
+    // Not sooner: its CTAs would crowd on the few SMs that have room already.
+    ptx::let_next_grid_start();
     if (scores && has_handed_over) ptx::named_barrier_sync(kWeightsTaken, kMultiplyingThreads);
   }
 
@@ -282,7 +284,6 @@ __device__ __forceinline__ void decode(const TensorMapBytes& map, const DecodePa
   using Kernel = Decode<kElement, kWidth, kValueWidth>;
   Kernel kernel{params, *reinterpret_cast<typename Kernel::Shared*>(memory)};
   if (threadIdx.x == 0) kernel.initialise(&map);
-  ptx::let_next_grid_start();
   __syncthreads();
   // 128 * (40 + 2 * 232) = 64,512 of 65,536 registers.
   if (threadIdx.x >= kMultiplyingThreads) {

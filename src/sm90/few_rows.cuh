@@ -188,10 +188,11 @@ struct DecodeFewRows {
   }
 
   __device__ void multiply() {
-    for (int32_t u = params.part_begin[blockIdx.x]; u < params.part_begin[blockIdx.x + 1]; ++u) {
+    const int32_t begin = params.part_begin[blockIdx.x], end = params.part_begin[blockIdx.x + 1];
+    for (int32_t u = begin; u < end; ++u) {
       const Unit& unit = params.units[u];
       // What finish() of the unit before reads is written behind a barrier only.
-      if (u > params.part_begin[blockIdx.x]) wait_for_group();
+      if (u > begin) wait_for_group();
       if (threadIdx.x < kRows) describe_row(unit, static_cast<int>(threadIdx.x));
       load_queries<kWidth, kFewRowsWarps, kRows>(params, unit, shared.queries);
       if constexpr (!planted(Defect::queries_without_barrier)) wait_for_group();
@@ -204,6 +205,8 @@ struct DecodeFewRows {
         for (float& sum : chunk) sum = 0;
       }
       for (int32_t i = 0; i < tiles.count(); ++i, next_tile()) add_tile(unit, tiles[i], softmax, sums);
+      // Not sooner: its CTAs would crowd on the few SMs that have room already.
+      if (u + 1 == end) ptx::let_next_grid_start();
       finish(unit, softmax, sums);
     }
   }
@@ -219,7 +222,6 @@ __device__ __forceinline__ void decode_few_rows(const TensorMapBytes& map, const
     if (!gathers) ptx::prefetch_tensor_map(&map);
     initialise_slots(kernel.shared, gathers ? kGatheringWarps : 1, kFewRowsWarps);
   }
-  ptx::let_next_grid_start();
   __syncthreads();
   if (threadIdx.x < Kernel::kThreads) {
     kernel.multiply();

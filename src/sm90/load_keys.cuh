@@ -53,7 +53,9 @@ __device__ void load_keys(const void* map, const DecodeParams& params, Shared& s
       for (int position = 0; position < kChunks; ++position) {
         const int chunk = chunk_at<kChunks, kValueChunks>(position);
         const auto [slot, parity] = slot_of<Shared>(step, chunk);
-        ptx::mbarrier_wait(&shared.empty[slot], parity ^ (planted(Defect::wrong_parity) ? 0 : 1));
+        // In the first round slots are free, and the first keys are what everything waits for.
+        const bool is_free = step * kChunks + chunk < Shared::kSlots && !planted(Defect::wrong_parity);
+        if (!is_free) ptx::mbarrier_wait(&shared.empty[slot], parity ^ (planted(Defect::wrong_parity) ? 0 : 1));
         uint64_t* const full = &shared.full[slot];
         if (lane == 0) ptx::mbarrier_arrive_expecting(full, planted(Defect::expects_too_little) ? 4096 : kChunkBytes);
         __syncwarp();

@@ -8,56 +8,85 @@ namespace flash_mla::sm90 {
 
 inline constexpr float kLog2E = 1.442695040888963407f;
 
-/// A warp a row. May start before the decode is done. Empty parts have lse -inf; where all are empty the row is empty.
-template <Element kElement>
-__device__ __forceinline__ void merge(const MergeParams& params) {
-  const Merge item = params.merges[blockIdx.x];  // which the decode before does not write
-  ptx::wait_for_previous_grid();
-  const int row = static_cast<int>(blockIdx.y) * kMergeRows + static_cast<int>(threadIdx.x) / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  if (row >= item.row_count) return;
-  const float* const lse = params.partial_lse + item.first_partial + row;
-  const int parts = item.num_parts - (planted(Defect::part_not_merged) ? 1 : 0);
-
-  float largest = -INFINITY;
-  for (int part = lane; part < parts; part += 32) {
-    largest = fmaxf(largest, lse[static_cast<int64_t>(part) * item.row_count]);
-  }
+__device__ __forceinline__ float over_warp(float value, bool sums) {
 #pragma unroll
   for (int distance = 16; distance > 0; distance /= 2) {
-    largest = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, distance));
+    const float other = __shfl_xor_sync(0xffffffff, value, distance);
+    value = sums ? value + other : fmaxf(value, other);
   }
+  return value;
+}
+
+/// Four adjacent columns.
+template <Element kElement>
+__device__ __forceinline__ void store_merged(const Outputs& outputs, int64_t at, const float (&values)[4]) {
+  if (outputs.out_is_float32 != 0) {
+    store_pair(static_cast<float*>(outputs.out) + at, values[0], values[1]);
+    store_pair(static_cast<float*>(outputs.out) + at + 2, values[2], values[3]);
+  } else {
+    store_pair<kElement>(static_cast<uint16_t*>(outputs.out) + at, values[0], values[1]);
+    store_pair<kElement>(static_cast<uint16_t*>(outputs.out) + at + 2, values[2], values[3]);
+  }
+}
+
+/// A warp has kMergeColumns columns of a row, a lane four of them. May start before the decode is done. Empty parts
+/// have lse -inf; where all are empty the row is empty.
+template <Element kElement>
+__device__ __forceinline__ void merge(const MergeParams& params) {
+  constexpr int kAtOnce = 8;                     // loads under way
+  const Merge item = params.merges[blockIdx.x];  // which the decode before does not write
+  ptx::wait_for_previous_grid();
+  const int warps_a_row = params.d_v / kMergeColumns;
+  const int warp = static_cast<int>(blockIdx.y) * kMergeWarps + static_cast<int>(threadIdx.x) / 32;
+  const int row = warp / warps_a_row, lane = static_cast<int>(threadIdx.x) % 32;
+  if (row >= item.row_count) return;
+  const int column = warp % warps_a_row * kMergeColumns + lane * 4;
+  const int parts = item.num_parts - (planted(Defect::part_not_merged) ? 1 : 0);
+  const auto row_of_part = [&](int part) { return item.first_partial + int64_t{part} * item.row_count + row; };
+  const auto lse_of_part = [&](int part) { return part < parts ? params.partial_lse[row_of_part(part)] : -INFINITY; };
+
+  const float first = lse_of_part(lane);
+  float largest = first;
+  for (int part = lane + 32; part < parts; part += 32) largest = fmaxf(largest, lse_of_part(part));
+  largest = over_warp(largest, false);
   const float shift = largest == -INFINITY ? 0 : largest;
-  float total = 0;
-  for (int part = 0; part < parts; ++part) {
-    total += ptx::exp2((lse[static_cast<int64_t>(part) * item.row_count] - shift) * kLog2E);
+
+  const float* const columns = params.partial_out + row_of_part(0) * params.d_v + column;
+  const int64_t part_stride = int64_t{item.row_count} * params.d_v;
+  float sums[4] = {0, 0, 0, 0}, total = 0;
+  for (int base = 0; base < parts; base += 32) {
+    // A lane has the weight of one part; those beyond the last weigh nothing.
+    const float weight = ptx::exp2(((base == 0 ? first : lse_of_part(base + lane)) - shift) * kLog2E);
+    total += weight;
+    for (int part = base; part < min(parts, base + 32); part += kAtOnce) {
+      // Without a branch, so that all are under way at once: beyond the last part the last is loaded again.
+      float4 values[kAtOnce];
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        values[i] = *reinterpret_cast<const float4*>(columns + min(part + i, parts - 1) * part_stride);
+      }
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        const float own = __shfl_sync(0xffffffff, weight, part - base + i);
+        const bool exists = part + i < parts;
+        sums[0] += exists ? own * values[i].x : 0;
+        sums[1] += exists ? own * values[i].y : 0;
+        sums[2] += exists ? own * values[i].z : 0;
+        sums[3] += exists ? own * values[i].w : 0;
+      }
+    }
   }
+  total = over_warp(total, true);
   const float factor = total == 0 ? 0 : 1 / total;
+#pragma unroll
+  for (float& sum : sums) sum *= factor;
   const Outputs& outputs = params.outputs;
-  const int64_t out = row_offset(outputs.out_strides, item.sequence, item.first_token, item.kv_head, outputs.group,
-                                 item.row_begin + row);
-  for (int column = lane * 4; column < params.d_v; column += 128) {
-    float sums[4] = {0, 0, 0, 0};
-    for (int part = 0; part < parts; ++part) {
-      const int64_t partial = item.first_partial + static_cast<int64_t>(part) * item.row_count + row;
-      const float weight = ptx::exp2((params.partial_lse[partial] - shift) * kLog2E) * factor;
-      const float4 values = *reinterpret_cast<const float4*>(params.partial_out + partial * params.d_v + column);
-      sums[0] += weight * values.x;
-      sums[1] += weight * values.y;
-      sums[2] += weight * values.z;
-      sums[3] += weight * values.w;
-    }
-    if (outputs.out_is_float32 != 0) {
-      store_pair(static_cast<float*>(outputs.out) + out + column, sums[0], sums[1]);
-      store_pair(static_cast<float*>(outputs.out) + out + column + 2, sums[2], sums[3]);
-    } else {
-      store_pair<kElement>(static_cast<uint16_t*>(outputs.out) + out + column, sums[0], sums[1]);
-      store_pair<kElement>(static_cast<uint16_t*>(outputs.out) + out + column + 2, sums[2], sums[3]);
-    }
-  }
-  if (lane == 0 && outputs.lse != nullptr) {
-    outputs.lse[row_offset(outputs.lse_strides, item.sequence, item.first_token, item.kv_head, outputs.group,
-                           item.row_begin + row)] = shift + ptx::log2(total) * kLn2;
+  const auto place = [&](const RowStrides& strides) {
+    return row_offset(strides, item.sequence, item.first_token, item.kv_head, outputs.group, item.row_begin + row);
+  };
+  store_merged<kElement>(outputs, place(outputs.out_strides) + column, sums);
+  if (column == 0 && outputs.lse != nullptr) {
+    outputs.lse[place(outputs.lse_strides)] = shift + ptx::log2(total) * kLn2;
   }
 }
 

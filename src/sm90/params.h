@@ -8,7 +8,8 @@
 // - decode: grid (num_parts, 1, 1), block (DecodeKernel::threads, 1, 1), DecodeKernel::shared_bytes of dynamic shared
 //   memory (CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES has to be raised to it), no cluster. Parameters, in order:
 //   the tensor map by value (128 bytes, aligned to 64), DecodeParams by value.
-// - merge: grid (num_merges, merge_blocks(rows), 1), block (kMergeThreads, 1, 1), no dynamic shared memory. Parameter:
+// - merge: grid (num_merges, merge_blocks(rows, d_v), 1), block (kMergeThreads, 1, 1), no dynamic shared memory.
+// Parameter:
 //   MergeParams by value. Launched with programmatic stream serialization, behind its decode in the same stream: it
 //   waits itself for what decode writes. No other grid may come between.
 // - The tensor map of the k cache (cuTensorMapEncodeTiled): element type of the cache (BFLOAT16 or FLOAT16), rank 4,
@@ -35,8 +36,8 @@ inline constexpr int kChunkColumns = 64;
 inline constexpr int kDecodeThreads = 384;  // two warpgroups that multiply, one that loads
 inline constexpr int kPlanThreads = 256;    // a target each
 inline constexpr int kMergeThreads = 256;
-inline constexpr int kMergeRows = kMergeThreads / 32;  // a row a warp
-inline constexpr int kMergeBlocks = kTileRows / kMergeRows;
+inline constexpr int kMergeWarps = kMergeThreads / 32;
+inline constexpr int kMergeColumns = 128;  // of a row, a warp's
 
 /// Rows that the kernels for few rows pad to: theirs are calls whose rows are a single tile.
 inline constexpr int kFewRows[] = {8, 16, 32};
@@ -157,8 +158,9 @@ constexpr DecodeKernel decode_kernel(Element element, int64_t d, int64_t d_v, in
 }
 
 /// The merge's blocks for row blocks of such calls.
-constexpr uint32_t merge_blocks(int64_t rows) {
-  return rows > 0 && rows < kTileRows ? static_cast<uint32_t>((rows + kMergeRows - 1) / kMergeRows) : kMergeBlocks;
+constexpr uint32_t merge_blocks(int64_t rows, int64_t d_v) {
+  const int64_t most = rows > 0 && rows < kTileRows ? rows : kTileRows;
+  return static_cast<uint32_t>((most * (d_v / kMergeColumns) + kMergeWarps - 1) / kMergeWarps);
 }
 
 /// One piece of work: up to kTileRows query rows of one sequence and KV head over keys [begin[0], end[0]) and

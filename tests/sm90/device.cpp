@@ -309,7 +309,7 @@ DeviceOutput run_on_device(const Scene& scene, const DeviceRun& how, Kernels& ke
     merge.partial_out = params.partial_out;
     merge.partial_lse = params.partial_lse;
     merge.d_v = static_cast<int32_t>(shape.d_v);
-    launch.grid = {static_cast<uint32_t>(work.merges.size()), sm90::merge_blocks(rows), 1};
+    launch.grid = {static_cast<uint32_t>(work.merges.size()), sm90::merge_blocks(rows, shape.d_v), 1};
     launch.block = {sm90::kMergeThreads, 1, 1};
     launch.dynamic_shared = 0;
     launch.dependent = true;
