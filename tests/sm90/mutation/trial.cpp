@@ -109,10 +109,6 @@ Trial::Trial(const std::string& kernel) {
   even.deviation = 0.05;
   even.scale = 1;
   add(Scene(even), {.parts = 1});
-  // Scores that leave float32's range without the right maximum.
-  SceneSpec large = spec(1, rows, {200, 70});
-  large.scale = 4;
-  add(Scene(large), {.splits = 2});
   // Rows that no tensor map fits are gathered, by aligned copies and by others; results in float32.
   SceneSpec paged = spec(1, rows, {700, 31, 64});
   paged.shape.page_size = 12;
