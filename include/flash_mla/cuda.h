@@ -2,11 +2,11 @@
 // CUDA context. Once a step: Plan::make() or remake() from lengths in host memory, then Plan::upload(). Once a layer:
 // decode(), whose arrays, page table and workspace lie in the device's memory and whose kernels run in the order of
 // DecodeArgs::stream. decode() neither allocates nor synchronises and reads nothing that the device holds, so it can be
-// captured in a graph, while upload() stays outside of it. A plan with PlanSpec::lengths_on_device is made by the device
-// instead, by Plan::plan_on_device(), which can be captured too: replays then follow lengths that change in place. What cannot be seen from the host is not checked: lengths
-// that differ from the plan's, page ids out of range (which read as zeros). Plans made while $FLASH_MLA_CUDA_CHECKS is
-// 1 have decode() wait for the stream, look at lengths and page table, and refuse a call as a CPU backend would: for
-// finding mistakes, not for graphs.
+// captured in a graph, while upload() stays outside of it. A plan with PlanSpec::lengths_on_device is made by the
+// device instead, by Plan::plan_on_device(), which can be captured too: replays then follow lengths that change in
+// place. What cannot be seen from the host is not checked: lengths that differ from the plan's, page ids out of range
+// (which read as zeros). Plans made while $FLASH_MLA_CUDA_CHECKS is 1 have decode() wait for the stream, look at
+// lengths and page table, and refuse a call as a CPU backend would: for finding mistakes, not for graphs.
 //
 // The CUDA driver is opened by name ($FLASH_MLA_CUDA_DRIVER, else libcuda.so.1) and used as it is: the caller's context
 // and stream (PyTorch's, the CUDA runtime's) are taken. Programs that have none get a device here.
