@@ -194,7 +194,7 @@ struct Decode {
     float factors[2];
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      const float sum = row_sum(softmax.sum[i]);
+      const float sum = softmax.sum[i];
       factors[i] = sum == 0 ? 0 : 1 / sum;
       if (threadIdx.x % 4 == 0) {
         store_lse(thread_row() + 8 * i, (softmax.max[i] + ptx::log2(sum)) * kLn2, params, unit);

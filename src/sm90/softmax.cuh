@@ -23,14 +23,15 @@ __device__ __forceinline__ float row_sum(float value) {
 }
 
 /// A weight rounded to bfloat16 is off by 1.1e-3 to 2.3e-3 of itself (root mean square), which moves out by that *
-/// sqrt(sum w^2) of a value, w being the weights' shares of the sum. Were all shares below this, six standard
-/// deviations would be within the contract's 8e-4 for values N(0, 1). A tile with larger shares is multiplied by what
-/// rounding took from its weights too. Shares fall as more keys come, so that in a long context few tiles are.
-inline constexpr float kShare = 1.0f / 128;
+/// sqrt(sum w^2) of a value, w being the weights' shares of the sum. With the sum of squares below this, six standard
+/// deviations are within the contract's 8e-4 for values N(0, 1). It is handed out over a row's tiles as the square of
+/// the sum so far grows, so a row keeps to it however its tiles share it. A tile that needs more is multiplied by what
+/// rounding took from its weights too: with N(0, 1) scores the first three of a row.
+inline constexpr float kSquares = 1.0f / 128;
 
 struct Softmax {
   float max[2];                // of a row's scores so far, times scale
-  float sum[2];                // of weights relative to that: of this thread's columns
+  float sum[2];                // of weights relative to that
   Visible limits[2];           // of the thread's rows
   int32_t all_begin, all_end;  // keys that all of the unit's rows see
 
@@ -65,15 +66,18 @@ struct Softmax {
       factors[i] = ptx::exp2(max[i] - shift);
       if constexpr (planted(Defect::sums_not_rescaled)) factors[i] = 1;
       max[i] = largest;
-      float total = 0;
+      float total = 0, squares = 0;
 #pragma unroll
       for (int j = 2 * i; j < 32; j += 4) {
         scores[j] = ptx::exp2(scores[j] - shift);
         scores[j + 1] = ptx::exp2(scores[j + 1] - shift);
         total += scores[j] + scores[j + 1];
+        squares += scores[j] * scores[j] + scores[j + 1] * scores[j + 1];
       }
+      total = row_sum(total);
+      squares = row_sum(squares);
       sum[i] = sum[i] * factors[i] + total;
-      stands_out |= ptx::exp2(in_tile - shift) > kShare * row_sum(sum[i]);
+      stands_out |= squares > kSquares * total * (2 * sum[i] - total);
     }
     return stands_out;
   }

@@ -122,16 +122,17 @@ TEST_P(Costs, EvenWeightsAreMultipliedOnceAfterAFewTiles) {
   if (each.dtype != DType::bfloat16) return;
   constexpr uint64_t kTiles = 10;
   const auto d = static_cast<uint64_t>(each.widths.d), d_v = static_cast<uint64_t>(each.widths.d_v);
-  // Nearly equal weights: with 64 keys each is 1/64 of the sum, with 128 some are above 1/128, with 192 none is. Few
-  // rows: the tile's own sum is not counted, so that the third may be as the second.
+  // Nearly equal weights. Many rows: the squares of 64 add up to 1/64, those of the next 64 to less than what they may.
+  // Few rows: with 64 keys each weight is 1/64 of the sum, with 128 some are above 1/128, with 192 none is; the tile's
+  // own sum is not counted, so that the third may be as the second.
   for (const uint64_t heads : {64, 16}) {
     SceneSpec spec = spec_of(each, static_cast<int64_t>(heads), {64 * kTiles});
     spec.deviation = 0.05;
     const Counters counters = run(spec, {.parts = 1}).decode;
     const uint64_t scores = kTiles * 64 * heads * d, values = 64 * heads * d_v;
     const uint64_t refined = (counters.tensor_macs - scores) / values - kTiles;
-    EXPECT_GE(refined, 2u) << heads;
-    EXPECT_LE(refined, heads == 64 ? 2u : 3u) << heads;
+    EXPECT_GE(refined, heads == 64 ? 1u : 2u) << heads;
+    EXPECT_LE(refined, heads == 64 ? 1u : 3u) << heads;
   }
 }
 
@@ -150,10 +151,11 @@ TEST_P(Costs, WaitsOfATile) {
 
 TEST_P(Costs, WaitsOfATileOfFewRows) {
   const Template& each = GetParam();
-  const Counters three = run(spec_of(each, 16, {192}), {.parts = 1}).decode;
-  const Counters four = run(spec_of(each, 16, {256}), {.parts = 1}).decode;
-  EXPECT_EQ(four.barrier_waits - three.barrier_waits, 2u * 4);  // maxima there, weights there
-  EXPECT_EQ(four.mbarrier_waits - three.mbarrier_waits, 5 * static_cast<uint64_t>(sm90::chunks(each.widths.d)));
+  // Slots are not waited for when they are filled for the first time: that is over by then.
+  const Counters eight = run(spec_of(each, 16, {512}), {.parts = 1}).decode;
+  const Counters nine = run(spec_of(each, 16, {576}), {.parts = 1}).decode;
+  EXPECT_EQ(nine.barrier_waits - eight.barrier_waits, 2u * 4);  // maxima there, weights there
+  EXPECT_EQ(nine.mbarrier_waits - eight.mbarrier_waits, 5 * static_cast<uint64_t>(sm90::chunks(each.widths.d)));
 }
 
 std::vector<Template> templates() {
