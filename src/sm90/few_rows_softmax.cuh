@@ -39,8 +39,8 @@ __device__ __forceinline__ float over_lanes(const float (&values)[kCount], Opera
   }
 }
 
-/// Where all shares of a row's sum are below this, their squares add up to less than kSquares (softmax.cuh); a tile with
-/// larger ones is multiplied by what rounding took from its weights too.
+/// Where all shares of a row's sum are below this, their squares add up to less than kSquares (softmax.cuh); a tile
+/// with larger ones is multiplied by what rounding took from its weights too.
 inline constexpr float kShare = kSquares;
 
 template <int kChunks, int kRows>

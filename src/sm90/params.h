@@ -126,7 +126,7 @@ constexpr int64_t few_rows_slots(int64_t d, int64_t rows) {
   return bf16 ? "flash_mla_sm90_decode_bf16_" #d "_" #d_v "_rows" #rows \
               : "flash_mla_sm90_decode_fp16_" #d "_" #d_v "_rows" #rows
 #define FLASH_MLA_FEW_ROWS_NAMES(width, value_width)                 \
-  if (d == width && d_v == value_width) {                            \
+  if (d == (width) && d_v == (value_width)) {                        \
     if (rows == 8) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 8);   \
     if (rows == 16) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 16); \
     if (rows == 32) FLASH_MLA_FEW_ROWS_NAME(width, value_width, 32); \
