@@ -16,8 +16,8 @@ message(STATUS "Hopper kernels: ${FLASH_MLA_NVCC}")
 # --expt-relaxed-constexpr: device code may call the constexpr functions that it shares with the host.
 set(FLASH_MLA_NVCC_FLAGS -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -I${PROJECT_SOURCE_DIR}/src
   -I${PROJECT_SOURCE_DIR}/include)
-# What a driver or the emulator reads without decompressing.
-set(FLASH_MLA_NVCC_FATBIN_FLAGS -gencode arch=compute_90a,code=[compute_90a,sm_90a] --no-compress)
+# Compressed, as kernels and their PTX are large: the drivers that CUDA 13 asks for and the emulator read it.
+set(FLASH_MLA_NVCC_FATBIN_FLAGS -gencode arch=compute_90a,code=[compute_90a,sm_90a] --compress-mode=size)
 
 # flash_mla_compile_kernels(<output> <source> <flag>...): a PTX file or a fat binary.
 function(flash_mla_compile_kernels output source)
