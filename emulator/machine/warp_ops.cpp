@@ -156,11 +156,8 @@ Outcome synchronise(Warp&, const Op&, uint32_t) {
   return Outcome::next;
 }
 
-void decode_shuffle(Decoder& d) {
-  if (!d.take("sync")) d.unsupported();
-  d.op.kind = static_cast<uint8_t>(d.take_one_of({"up", "down", "bfly", "idx"}));
-  if (d.take_type() != Type::b32) d.unsupported();
-  d.expect_operands(5);
+/// The first operand: a value, or a value and a predicate.
+void add_value_and_predicate(Decoder& d) {
   const Operand& result = d.operand(0);
   if (result.kind == Operand::Kind::pair) {
     d.op.dst[0] = d.destination(result.parts[0], 32);
@@ -170,6 +167,14 @@ void decode_shuffle(Decoder& d) {
   } else {
     d.add_destination(0, 32);
   }
+}
+
+void decode_shuffle(Decoder& d) {
+  if (!d.take("sync")) d.unsupported();
+  d.op.kind = static_cast<uint8_t>(d.take_one_of({"up", "down", "bfly", "idx"}));
+  if (d.take_type() != Type::b32) d.unsupported();
+  d.expect_operands(5);
+  add_value_and_predicate(d);
   for (size_t i = 1; i < 4; ++i) d.add_source(i, 32);
   set_members(d, 4);
   d.op.run = shuffle;
@@ -194,16 +199,8 @@ void decode_match(Decoder& d) {
   const Type type = d.take_type();
   if (type != Type::b32 && type != Type::b64) d.unsupported();
   d.expect_operands(3);
-  const Operand& result = d.operand(0);
-  if (result.kind == Operand::Kind::pair) {
-    if (d.op.kind == 0) d.fail("match.any has one result");
-    d.op.dst[0] = d.destination(result.parts[0], 32);
-    d.op.dst[1] = d.destination(result.parts[1], 1);
-    d.op.results = 2;
-    if (d.op.dst[0] == kNoSlot || d.op.dst[1] == kNoSlot) d.unsupported();
-  } else {
-    d.add_destination(0, 32);
-  }
+  if (d.op.kind == 0 && d.operand(0).kind == Operand::Kind::pair) d.fail("match.any has one result");
+  add_value_and_predicate(d);
   d.add_source(1, type == Type::b64 ? 64 : 32);
   set_members(d, 2);
   d.op.run = type == Type::b64 ? match<uint64_t> : match<uint32_t>;
