@@ -84,7 +84,6 @@ void make_tables(const PlanState& plan, DevicePlan& device) {
   layout.size = num_units == 0 ? 0 : room.size;
 
   device.num_merges = static_cast<int32_t>(num_merges);
-  device.rows_per_block = device.row_blocks = 0;
   device.tables.assign(static_cast<size_t>(layout.tables), 0);
   char* const tables = device.tables.data();
   for (int64_t i = 0; i < num_units; ++i) {

@@ -165,6 +165,7 @@ void fill(const PlanSpec& spec, const Runner& runner, PlanState& state) {
   state.num_workers = runner.num_workers;
   state.backend = backend;
   state.device.device = runner.device;
+  state.device.rows_per_block = state.device.row_blocks = 0;
   state.device.checks_contents = backend->info.on_cuda && cuda::checking_is_asked_for();
   state.cu_seqlens_q.clear();
   if (spec.lengths_on_device) {

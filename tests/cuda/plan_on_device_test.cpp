@@ -118,6 +118,24 @@ TEST(CudaPlanOnDevice, IsThePlanThatTheHostWouldMakeByTheSameRule) {
   EXPECT_GT(units.size(), lengths.size());  // something was cut
 }
 
+TEST(CudaPlanOnDevice, APlanIsMadeAnewForTheHost) {
+  const Scene scene(latents({20, 3}));
+  const DeviceCall call(scene);
+  Plan plan = Plan::make(on_device(call, 3)).value();
+  for (const char* const backend : {"sm90", "scalar"}) {
+    RunOptions options;
+    options.workers = 3;
+    PlanSpec spec = call.spec(options);
+    spec.backend = backend;
+    ASSERT_TRUE(plan.remake(spec).ok());
+    const Plan fresh = Plan::make(spec).value();
+    EXPECT_EQ(plan.workspace_size(), fresh.workspace_size()) << backend;
+    EXPECT_EQ(plan.num_units(), fresh.num_units()) << backend;
+    EXPECT_FALSE(plan.state().planned_on_device()) << backend;
+    ASSERT_TRUE(plan.remake(on_device(call, 3)).ok());
+  }
+}
+
 TEST(CudaPlanOnDevice, Refusals) {
   const Scene scene(latents({20, 3}));
   const DeviceCall call(scene);
